@@ -1,0 +1,54 @@
+# make run        environment, dependencies, the lab on http://localhost:8501
+# make test       everything, with a real browser (installs Debian's chromium if there is none)
+# make test-fast  the daily set, under two minutes
+# make lint fmt bench
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PORT ?= 8501
+
+.PHONY: run test test-fast lint fmt bench browser clean
+
+run: $(VENV)/.run
+	$(PY) -m lab serve --port $(PORT)
+
+test: $(VENV)/.dev browser
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(PY) -m pytest
+
+test-fast: $(VENV)/.dev
+	$(PY) -m pytest -m "not slow"
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/lint-imports
+
+fmt: $(VENV)/.dev
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/.run
+	$(PY) -m benchmarks.leaves_by_size
+	$(PY) -m benchmarks.demo
+
+$(PY):
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt | $(PY)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt requirements.txt | $(PY)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@ $(VENV)/.run
+
+# Browser tests drive Debian's chromium; anything called chromium, chromium-browser or google-chrome does.
+browser:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+	|| { apt-get update -q && apt-get install -y -q chromium; } \
+	|| { sudo apt-get update -q && sudo apt-get install -y -q chromium; }
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Stored numbers -> scores, curves, comparisons. Needs numpy, pandas and scipy; never torch."""

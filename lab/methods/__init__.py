@@ -1,0 +1,1 @@
+"""Training ideas, one per file: a pure function first, a thin hook second."""

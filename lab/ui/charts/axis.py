@@ -1,0 +1,159 @@
+"""The horizontal axis of a run: epochs, steps, time or pixels, spanning the whole schedule.
+
+axis = Axis.of(plan, "time", seconds=[12.1, 11.9])   # the rest is forecast from these
+axis.total, axis.bands, axis.at_steps([0, 1]), axis.at_epochs([0])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+import numpy as np
+
+from lab.schedules.plan import EpochRow, Plan
+from lab.ui.palette import band_fill, size_colour
+
+AxisName = Literal["epoch", "step", "time", "pixels"]
+TITLES = {
+    "epoch": "epochs done",
+    "step": "steps done",
+    "time": "time (m:ss)",
+    "pixels": "pixels trained on",
+}
+
+
+@dataclass(frozen=True)
+class Band:
+    """A stretch of the axis at one size."""
+
+    label: str
+    colour: str
+    x0: float
+    x1: float
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where each epoch and step of a plan lies on one axis."""
+
+    name: AxisName
+    plan: Plan
+    ends: tuple[float, ...]  # where each epoch ends
+
+    @classmethod
+    def of(cls, plan: Plan, name: AxisName, seconds: Sequence[float] = ()) -> Axis:
+        """`seconds` per epoch, as far as measured (or forecast); only `time` reads them."""
+        lengths = {
+            "epoch": lambda: [1.0] * len(plan.epochs),
+            "step": lambda: [float(row.steps) for row in plan.epochs],
+            "pixels": lambda: [float(row.pixels) for row in plan.epochs],
+            "time": lambda: _seconds(plan, seconds),
+        }
+        return cls(name, plan, tuple(np.cumsum(lengths[name]()).tolist()))
+
+    @property
+    def total(self) -> float:
+        """Where the schedule ends."""
+        return self.ends[-1]
+
+    @property
+    def bands(self) -> list[Band]:
+        """One band per stretch of epochs with the same stage and size."""
+        sides = sides_of(self.plan)
+        found = []
+        for (_, height, width), rows in groupby(self.plan.epochs, key=_stage_and_size):
+            epochs = [row.global_epoch for row in rows]
+            start = self.ends[epochs[0] - 1] if epochs[0] else 0.0
+            colour = size_colour((height, width), sides)
+            found.append(Band(size_label(height, width), colour, start, self.ends[epochs[-1]]))
+        return found
+
+    def at_epochs(self, global_epochs: Sequence[int]) -> np.ndarray:
+        """Where epochs end."""
+        return np.asarray(self.ends)[np.asarray(global_epochs, dtype=int)]
+
+    def at_steps(self, steps: Sequence[float]) -> np.ndarray:
+        """Where global steps (from 0) end: straight between the ends of epochs."""
+        known = [0, *(row.last_step for row in self.plan.epochs)]
+        return np.interp(np.asarray(steps, dtype=float) + 1, known, [0.0, *self.ends])
+
+    def layout(self, **more: Any) -> dict[str, Any]:
+        """The Plotly axis: the whole schedule from the start, growing only into the forecast."""
+        axis = axis_layout(self.name, self.total)
+        return {**axis, "range": [0, plotted(self.name, self.total)], **more}
+
+
+def axis_layout(name: AxisName, total: float) -> dict[str, Any]:
+    """Title and number format of an axis that goes up to `total`."""
+    axis: dict[str, Any] = {"title": {"text": TITLES[name]}, "showgrid": False, "zeroline": False}
+    if name == "pixels":
+        axis |= {"tickformat": "~s", "ticksuffix": "px", "hoverformat": ".3s"}
+    elif name == "time":
+        clock = "%-M:%S" if total < 3600 else "%-H:%M:%S"
+        axis |= {"type": "date", "tickformat": clock, "hoverformat": clock}
+    else:
+        axis |= {"hoverformat": ".2~f"}
+    if name == "epoch":
+        axis |= {"dtick": next((step for step in (1, 2, 5, 10, 20, 50) if total <= 12 * step), 100)}
+    return axis
+
+
+def plotted(name: AxisName, x: Any) -> Any:
+    """Axis values as Plotly wants them: time goes in as milliseconds on a date axis."""
+    return np.asarray(x) * 1000.0 if name == "time" else x
+
+
+def sides_of(plan: Plan) -> list[tuple[int, int]]:
+    """All (height, width) of a plan."""
+    return sorted({(row.height, row.width) for row in plan.epochs})
+
+
+def size_label(height: int, width: int) -> str:
+    """`128` or `256×192`."""
+    return str(height) if height == width else f"{height}×{width}"
+
+
+def band_shapes(name: AxisName, bands: Sequence[Band]) -> list[dict[str, Any]]:
+    """Faint bands behind the curves, each with a solid strip of its colour along the top."""
+    shapes = []
+    for band in bands:
+        x0, x1 = (float(plotted(name, x)) for x in (band.x0, band.x1))
+        common = {"type": "rect", "xref": "x", "yref": "paper", "x0": x0, "x1": x1}
+        quiet = {"layer": "below", "line": {"width": 0}}
+        shapes.append({**common, **quiet, "y0": 0, "y1": 1, "fillcolor": band_fill(band.colour)})
+        strip = {"ysizemode": "pixel", "yanchor": 1, "y0": 0, "y1": 6}
+        shapes.append({**common, **quiet, **strip, "fillcolor": band.colour})
+    return shapes
+
+
+def band_labels(name: AxisName, bands: Sequence[Band]) -> list[dict[str, Any]]:
+    """The size above each band that has room for it."""
+    total = bands[-1].x1 if bands else 1.0
+    labels = []
+    for band in bands:
+        share = (band.x1 - band.x0) / total
+        if share < 0.035 or (share < 0.08 and len(band.label) > 3):
+            continue
+        middle = float(plotted(name, (band.x0 + band.x1) / 2))
+        text = f"{band.label} px" if share > 0.18 else band.label
+        place = {"x": middle, "xref": "x", "y": 1, "yref": "paper", "yshift": 6}
+        quiet = {"showarrow": False, "yanchor": "bottom", "font": {"size": 12}}
+        labels.append({"text": text, **place, **quiet})
+    return labels
+
+
+def _stage_and_size(row: EpochRow) -> tuple[int, int, int]:
+    return row.stage, row.height, row.width
+
+
+def _seconds(plan: Plan, seconds: Sequence[float]) -> list[float]:
+    """Measured seconds, then a forecast by pixels; pixels alone where nothing is measured."""
+    known = [float(value) for value in seconds][: len(plan.epochs)]
+    if not known:
+        return [row.pixels * 1e-7 for row in plan.epochs]
+    measured = [row.pixels for row in plan.epochs[: len(known)]]
+    speed = sum(known) / max(sum(measured), 1)
+    return known + [row.pixels * speed for row in plan.epochs[len(known) :]]

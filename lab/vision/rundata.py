@@ -1,0 +1,145 @@
+"""The pictures of one run: its data set, its split, and the stores that its stages read.
+
+    data = open_run_data(workspace, recipe, progress)      # draws or imports where needed
+    data.build(interpolation, progress)                    # one decode pass writes every store
+    data.train(0), data.valid(0), data.final(), data.ragged("valid", stage)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from lab.data.catalog import materialise
+from lab.data.dataset import Dataset
+from lab.data.split import Parts, data_facts, parts
+from lab.data.store_build import StoreRequest
+from lab.data.store_files import TestStore, TrainStore
+from lab.data.stores import build_stores
+from lab.data.transform import TestTransform
+from lab.errors import LabError
+from lab.recipe.facts import DataFacts
+from lab.recipe.model import Recipe
+from lab.recipe.stage import Stage
+from lab.vision.loader import TestPictures, TrainPictures
+from lab.workspace import Workspace
+
+Progress = Callable[[str, int, int], None]  # what, done, total
+BAD_SHARE, BAD_FILES = 0.01, 3  # unreadable files that a run may lose: this share, or so many
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """A progress that shows nothing."""
+
+
+@dataclass
+class RunData:
+    """Train and test pictures by stage. `build` first."""
+
+    workspace: Workspace
+    recipe: Recipe
+    dataset: Dataset
+    parts: Parts
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    interpolation: str = "bicubic"
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    _train: dict[int, TrainStore] = field(default_factory=dict)
+    _test: dict[TestTransform, TestPictures] = field(default_factory=dict)
+
+    def build(self, progress: Progress = quiet) -> None:
+        """Build or open every store the run reads, decoding each original once."""
+        sides = sorted({stage.stored_px for stage in self.recipe.stages}, reverse=True)
+        wanted = [self._kept(self.parts.train, side) for side in sides]
+        transforms = list(dict.fromkeys([*map(self.transform, self.recipe.stages), self.last()]))
+        wanted += [StoreRequest(self.parts.valid, transform=t) for t in transforms]
+        built = build_stores(
+            self.workspace, self.dataset, wanted, lambda d, n: progress("Preparing pictures", d, n)
+        )
+        self._train = dict(zip(sides, built[: len(sides)]))
+        self._test = {t: self._labelled(s) for t, s in zip(transforms, built[len(sides) :])}
+        self._note_skipped(built)
+
+    def train(self, stage: int) -> TrainPictures:
+        """What a stage trains on."""
+        store = self._train[self.recipe.stages[stage].stored_px]
+        return TrainPictures(store, self.parts.labels[store.items])
+
+    def valid(self, stage: int) -> TestPictures:
+        """What a stage is validated on, at its own size."""
+        return self._test[self.transform(self.recipe.stages[stage])]
+
+    def final(self) -> TestPictures:
+        """What every stage is also scored on: the final size and transform."""
+        return self._test[self.last()]
+
+    @property
+    def n_train(self) -> int:
+        """Training images that could be read."""
+        return len(self.train(0))
+
+    def facts(self) -> DataFacts:
+        """Facts of the data, counting only what could be read."""
+        known = data_facts(self.dataset, self.parts)
+        return replace(known, n_train=self.n_train, n_valid=len(self.final()))
+
+    def transform(self, stage: Stage) -> TestTransform:
+        """The exported test transform of a stage, at its own size."""
+        return self.at(stage.hw, stage.test_resize, stage.valid_crop_pct)
+
+    def last(self) -> TestTransform:
+        """The test transform of the final scores."""
+        end, chosen = self.recipe.stages[-1], self.recipe.evaluation
+        resize = end.test_resize if chosen.resize == "auto" else chosen.resize
+        return self.at(self.recipe.final_hw, resize, chosen.crop_pct or end.valid_crop_pct)
+
+    def at(self, size: tuple[int, int], resize: str, crop_pct: float) -> TestTransform:
+        """A test transform in this run's interpolation and fill."""
+        fill = tuple(round(255 * channel) for channel in self.mean)
+        return TestTransform(*size, resize, crop_pct, self.interpolation, fill)
+
+    def test_pictures(
+        self, transform: TestTransform, part: str = "valid", progress: Progress = quiet
+    ) -> TestPictures:
+        """Pictures of a part through any test transform, built where they are not there yet."""
+        request = StoreRequest(getattr(self.parts, part), transform=transform)
+        stores = build_stores(
+            self.workspace, self.dataset, [request], lambda d, n: progress("Pictures", d, n)
+        )
+        return self._labelled(stores[0])
+
+    def ragged(self, part: str, stage: Stage, progress: Progress = quiet) -> TrainStore:
+        """Pictures of a part as training keeps them: for views of test-time augmentation."""
+        request = self._kept(getattr(self.parts, part), stage.stored_px)
+        stores = build_stores(
+            self.workspace, self.dataset, [request], lambda d, n: progress("Pictures", d, n)
+        )
+        return stores[0]
+
+    def _kept(self, items: np.ndarray, side: int) -> StoreRequest:
+        """A train store; smaller ones are made from the largest, which is decoded once."""
+        largest = max(stage.stored_px for stage in self.recipe.stages)
+        return StoreRequest(items, side, derive_from_px=largest if side < largest else None)
+
+    def _labelled(self, store: TestStore) -> TestPictures:
+        return TestPictures(store.images, self.parts.labels[store.items], np.asarray(store.items))
+
+    def _note_skipped(self, stores: list[TrainStore | TestStore]) -> None:
+        self.skipped = sorted({tuple(bad) for store in stores for bad in store.skipped})
+        total = len(self.parts.train) + len(self.parts.valid)
+        if len(self.skipped) > max(BAD_FILES, BAD_SHARE * total):
+            names = ", ".join(name for name, _ in self.skipped[:5])
+            raise LabError(
+                f"{len(self.skipped)} of {total} images cannot be read ({names} ...).",
+                "Mend or remove them; the Data page lists them all.",
+            )
+
+
+def open_run_data(
+    workspace: Workspace, recipe: Recipe, progress: Progress = quiet
+) -> RunData:
+    """The data set of a recipe, drawn or imported where needed, and split."""
+    dataset = materialise(workspace, recipe.dataset, lambda d, n: progress("Reading data", d, n))
+    divided = parts(dataset, recipe.dataset.split, recipe.dataset.target)
+    return RunData(workspace, recipe, dataset, divided)

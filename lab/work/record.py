@@ -1,0 +1,244 @@
+"""What a training leaves on disk: events, steps, checkpoints, stage weights, scores, predictions."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import save_file
+
+from lab.analysis.metrics import scores
+from lab.data.transform import TestTransform
+from lab.errors import Stopped
+from lab.runs.folder import STOP_AFTER_STAGE
+from lab.runs.speeds import note_speed
+from lab.schedules.budget import speed_key, valid_key
+from lab.train import checkpoint
+from lab.train.trainer import EpochDone, StageDone, StageStarted, Step, Trainer
+from lab.vision.loader import TestPictures
+from lab.vision.rundata import RunData
+from lab.work.context import Work
+from lab.workspace import write_json
+
+TELL_S = 0.5  # step events: two a second
+AFTER_EPOCH_S, WITHIN_EPOCH_S = 20.0, 60.0  # work at risk before a checkpoint is due
+KEEP = 2
+
+
+class Recorder:
+    """Consumes a trainer's events and writes the run folder."""
+
+    def __init__(self, work: Work, trainer: Trainer, data: RunData):
+        self.work, self.trainer, self.data = work, trainer, data
+        self.run, self.saved, self.told = work.run, time.monotonic(), 0.0
+        self.window: list[tuple[float, int]] = []  # (time, images) of recent steps
+
+    def record(self) -> None:
+        """Train to the end. Raises Stopped, after a checkpoint, where somebody asked."""
+        for event in self.trainer.events():
+            self.work.step = self.trainer.step
+            match event:
+                case StageStarted():
+                    self._stage_started(event)
+                case Step():
+                    self._step(event)
+                case EpochDone():
+                    self._epoch(event)
+                case StageDone():
+                    self._stage(event)
+            if self.work.pulse.stopping() and self.trainer.step:
+                self._save()
+                raise Stopped
+        self._finished()
+
+    def _stage_started(self, event: StageStarted) -> None:
+        row = event.row
+        self.work.tell(
+            "stage_started",
+            stage=event.stage,
+            step=event.step,
+            size=_size(row.height, row.width),
+            epochs=len(self.trainer.plan.of_stage(event.stage)),
+            batch=row.batch,
+        )
+
+    def _step(self, event: Step) -> None:
+        now = time.monotonic()
+        self.work.writer.step(event.step, event.loss, event.lr)
+        self.window = [*self.window[-50:], (now, event.row.batch)]
+        if now - self.told >= TELL_S:
+            self.told = now
+            self.work.tell("step", **self._step_values(event))
+            self.work.pulse.set(step=event.step)
+        if now - self.saved >= WITHIN_EPOCH_S:
+            self._save()
+
+    def _step_values(self, event: Step) -> dict[str, Any]:
+        row, trainer = event.row, self.trainer
+        smooth = trainer.loss_sum / trainer.loss_weight if trainer.loss_weight else None
+        return {
+            "stage": row.stage,
+            "epoch": row.epoch,
+            "global_epoch": row.global_epoch,
+            "step": event.step,
+            "size": _size(row.height, row.width),
+            "at": row.global_epoch + (event.step - row.first_step) / row.steps,
+            "loss": event.loss if np.isfinite(event.loss) else None,
+            "train_loss": smooth,
+            "lr": event.lr,
+            "images_per_s": self._speed(),
+            "pixels": trainer.pixels,
+        }
+
+    def _speed(self) -> float | None:
+        if len(self.window) < 2:
+            return None
+        seconds = self.window[-1][0] - self.window[0][0]
+        return sum(images for _, images in self.window[1:]) / seconds if seconds else None
+
+    def _epoch(self, event: EpochDone) -> None:
+        row = event.row
+        pictures = self.data.valid(row.stage)
+        name = f"e{row.global_epoch}-{row.height}x{row.width}"
+        self._predictions(name, pictures, event.probs.astype(np.float16))
+        self.work.tell("epoch", **epoch_values(event))
+        self._note_speeds(event)
+        self.window = []
+        if time.monotonic() - self.saved >= AFTER_EPOCH_S:
+            self._save()
+
+    def _note_speeds(self, event: EpochDone) -> None:
+        """Forecasts of later runs read these."""
+        row, resolved = event.row, self.trainer.resolved
+        name, precision = self.trainer.recipe.model.name, resolved.precision
+        key = speed_key(name, row.height, row.width, row.batch, precision)
+        place = (self.work.workspace, resolved.device)
+        if event.train_seconds > 0:
+            note_speed(*place, "speeds", key, row.images / event.train_seconds)
+        valid = event.seconds - event.train_seconds
+        if valid > 0:
+            key = valid_key(name, row.height, row.width, precision)
+            note_speed(*place, "valid_speeds", key, len(event.probs) / valid)
+
+    def _stage(self, event: StageDone) -> None:
+        own, final = self.data.valid(event.stage), self.data.final()
+        folder = self.run.stage(event.stage)
+        folder.mkdir(exist_ok=True)
+        self._predictions(f"s{event.stage}-{own.hw[0]}x{own.hw[1]}", own, event.own)
+        self._predictions(f"s{event.stage}-{final.hw[0]}x{final.hw[1]}", final, event.final)
+        digest = self._weights(folder / "model.safetensors")
+        document = self._scores(event, own, final) | {"sha256": digest}
+        write_json(folder / "scores.json", document)
+        self.work.tell(
+            "stage_finished",
+            stage=event.stage,
+            step=event.step,
+            size=_size(*own.hw),
+            final_size=_size(*final.hw),
+            own=document["own"],
+            final=document["final"],
+        )
+        self._save()
+        last = event.stage == len(self.trainer.recipe.stages) - 1
+        if self.work.pulse.wish() == STOP_AFTER_STAGE and not last:
+            raise Stopped
+
+    def _scores(
+        self, event: StageDone, own: TestPictures, final: TestPictures
+    ) -> dict[str, Any]:
+        stage = self.trainer.recipe.stages[event.stage]
+        return {
+            "stage": event.stage,
+            "weights": "raw",
+            "size": list(own.hw),
+            "final_size": list(final.hw),
+            "own": scores(event.own, own.labels),
+            "final": scores(event.final, final.labels),
+            "transform": _transform(self.data.transform(stage)),
+            "final_transform": _transform(self.data.last()),
+            "model": self._model(),
+        }
+
+    def _model(self) -> dict[str, Any]:
+        network = self.trainer.network
+        return {
+            "name": network.spec.name,
+            "num_classes": network.n_classes,
+            "classes": list(self.data.parts.classes),
+            "target": self.data.facts().target,
+            "mean": list(network.mean),
+            "std": list(network.std),
+            "interpolation": network.interpolation,
+        }
+
+    def _weights(self, path: Path) -> str:
+        """Write the weights whole or not at all; returns their sha256."""
+        temporary = path.with_suffix(".tmp")
+        state = {k: v.detach().cpu().contiguous() for k, v in self.trainer.model.state_dict().items()}
+        save_file(state, temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        return checkpoint.sha256(path)
+
+    def _predictions(self, name: str, pictures: TestPictures, probs: np.ndarray) -> None:
+        """predictions/<name>.npz: item, target int64; probs (n, classes)."""
+        buffer = io.BytesIO()
+        np.savez(buffer, item=pictures.items, target=pictures.labels, probs=probs)
+        temporary = self.run.predictions / f".{name}.tmp"
+        temporary.write_bytes(buffer.getvalue())
+        os.replace(temporary, self.run.predictions / f"{name}.npz")
+
+    def _save(self) -> None:
+        """A checkpoint of just here. Events and steps come to the disk first."""
+        self.work.writer.flush()
+        trainer = self.trainer
+        name = f"step-{trainer.step:08d}-{trainer.epochs_done:04d}-{trainer.stages_done:02d}"
+        about = {"step": self.trainer.step, "attempt": self.work.attempt}
+        checkpoint.save(self.run.checkpoints, name, self.trainer.state(), about, KEEP)
+        self.saved = time.monotonic()
+        self.work.tell("checkpoint", step=self.trainer.step, name=name)
+
+    def _finished(self) -> None:
+        last = len(self.trainer.recipe.stages) - 1
+        self.work.tell(
+            "finished",
+            step=self.trainer.step,
+            scores=self.run.scores(last)["final"],
+            size=_size(*self.data.final().hw),
+        )
+        self.work.writer.flush()
+
+
+def epoch_values(event: EpochDone) -> dict[str, Any]:
+    """The epoch event, as the command line prints it."""
+    row = event.row
+    return {
+        "stage": row.stage,
+        "epoch": row.epoch,
+        "global_epoch": row.global_epoch,
+        "step": event.step,
+        "size": _size(row.height, row.width),
+        "train_loss": event.train_loss if np.isfinite(event.train_loss) else None,
+        "valid_loss": event.valid_loss,
+        "accuracy": event.accuracy,
+        "error_rate": 1 - event.accuracy,
+        "seconds": event.seconds,
+        "train_seconds": event.train_seconds,
+        "images_per_s": row.images / event.train_seconds if event.train_seconds else None,
+        "lr": event.lr,
+        "pixels": event.pixels,
+        "frozen": row.frozen,
+    }
+
+
+def _size(height: int, width: int) -> int | list[int]:
+    return height if height == width else [height, width]
+
+
+def _transform(transform: TestTransform) -> dict[str, Any]:
+    return transform.as_dict()

@@ -1,0 +1,206 @@
+"""One run from its recipe to its scores: what the worker process and `lab train` both execute.
+
+    code = execute(workspace, run, attempt=0, device="auto", on_event=print)
+
+Exit codes: 0 finished, 1 failed (message and fix in state.json), 75 stopped and resumable.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+import torch
+
+import lab
+from lab.errors import LabError, Stopped
+from lab.jobs.device_lock import device_lock
+from lab.recipe.check import check, errors_of
+from lab.recipe.facts import Facts, Resolved
+from lab.recipe.model import Recipe
+from lab.runs.events import EventWriter
+from lab.runs.folder import RunFolder
+from lab.schedules.plan import Plan, plan
+from lab.train import checkpoint
+from lab.train.model import Network, build, check_size
+from lab.train.trainer import Trainer
+from lab.vision.rundata import RunData, open_run_data
+from lab.work.context import Work
+from lab.work.record import Recorder
+from lab.work.resolve import cores, pick_device, resolve
+from lab.work.state import Pulse
+from lab.workspace import Workspace, read_json, write_json
+
+DONE, FAILED, STOPPED = 0, 1, 75
+
+
+def execute(
+    workspace: Workspace,
+    run: RunFolder,
+    attempt: int,
+    device: str = "auto",
+    on_event: Callable[[dict[str, Any]], None] = lambda event: None,
+) -> int:
+    """Train a run from where it stands to its end. Returns an exit code; never raises."""
+    with ExitStack() as stack:
+        pulse = stack.enter_context(Pulse(run.path, attempt))
+        pulse.listen()
+        writer = EventWriter(run, attempt)
+        stack.callback(writer.close)
+        work = _Training(workspace, run, attempt, pulse, writer, on_event)
+        try:
+            work.train(device, stack)
+        except Stopped:
+            return _stopped(work)
+        except Exception as error:
+            return _failed(work, error)
+        pulse.set(status="finished", message="")
+        return DONE
+
+
+def _stopped(work: Work) -> int:
+    work.tell("stopped", step=work.step)
+    work.pulse.set(status="stopped", message="Stopped. It can go on from here.")
+    return STOPPED
+
+
+def _failed(work: Work, error: Exception) -> int:
+    if not isinstance(error, LabError):
+        traceback.print_exc()
+    problem = as_words(error)
+    work.tell("failed", message=problem.what, fix=problem.fix)
+    work.pulse.set(status="failed", message=problem.what, fix=problem.fix)
+    return FAILED
+
+
+def as_words(error: Exception) -> LabError:
+    """Any failure as one sentence and its remedy."""
+    if isinstance(error, LabError):
+        return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return LabError("The disk is full.", "Free some space, then continue the run.")
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error):
+        return LabError(
+            "Memory ran out.", "Lower the batch size or the size of the largest stage, then clone."
+        )
+    first = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
+    return LabError(
+        f"The lab failed: {type(error).__name__} {first}".strip(), "The log has the details."
+    )
+
+
+@dataclass
+class _Training(Work):
+    """One execution: prepare, restore where there is something to restore, train, record."""
+
+    def train(self, wish: str, stack: ExitStack) -> None:
+        """To the end. Raises Stopped, or whatever went wrong."""
+        recipe = self.run.recipe()
+        if problems := errors_of(check(recipe)):
+            raise LabError.of(problems)
+        resolved = self._earlier_choices()
+        chosen, why = pick_device(resolved.device if resolved else wish)
+        stack.enter_context(device_lock(self.workspace, chosen, holder=f"run {self.run.id}"))
+        torch.set_num_threads(resolved.threads if resolved else recipe.threads or cores())
+        data = open_run_data(self.workspace, recipe, self.progress)
+        network = self._network(recipe, len(data.parts.classes))
+        data.mean, data.interpolation = network.mean, network.interpolation
+        data.build(self.progress)
+        if resolved is None:
+            resolved = self._choose(recipe, network, data, chosen, why)
+        self._same_data(data)
+        facts = Facts(data=data.facts())
+        if problems := errors_of(check(recipe, facts)):
+            raise LabError.of(problems)
+        the_plan = plan(recipe, facts, resolved)
+        trainer = Trainer(recipe, the_plan, resolved, data, network)
+        self._restore(trainer, recipe, resolved, data)
+        self.pulse.set(status="running", device=resolved.device)
+        Recorder(self, trainer, data).record()
+
+    def _network(self, recipe: Recipe, n_classes: int) -> Network:
+        groups = recipe.model.groups
+        network = build(recipe, n_classes, groups, recipe.stages[0].hw)
+        for size in {stage.hw for stage in recipe.stages} | {recipe.final_hw}:
+            check_size(network.model, recipe.model.name, *size)
+        return network
+
+    def _earlier_choices(self) -> Resolved | None:
+        """What an earlier attempt chose, or what the launch handed over from a reference run."""
+        stored = read_json(self.run.resolved_file)
+        return Resolved(**stored["resolved"]) if stored else None
+
+    def _choose(
+        self, recipe: Recipe, network: Network, data: RunData, device: str, why: str
+    ) -> Resolved:
+        resolved = resolve(recipe, network, device, why)
+        document = {
+            "resolved": resolved.as_dict(),
+            "recipe": recipe.identity(),
+            "data": data.dataset.fingerprint,
+        }
+        write_json(self.run.resolved_file, document)
+        return resolved
+
+    def _same_data(self, data: RunData) -> None:
+        """A run goes on only with the pictures that it began with."""
+        stored = self.run.resolved()
+        if stored.get("data", data.dataset.fingerprint) != data.dataset.fingerprint:
+            raise LabError(
+                "The pictures have changed since this run began.", "Clone the run and start anew."
+            )
+        recipe = self.run.recipe().identity()
+        if stored.get("recipe", recipe) != recipe:
+            raise LabError(
+                "The recipe has changed since this run began.", "Clone the run and start anew."
+            )
+
+    def _restore(
+        self, trainer: Trainer, recipe: Recipe, resolved: Resolved, data: RunData
+    ) -> None:
+        checkpoint.sweep(self.run.checkpoints)
+        found = checkpoint.load_newest(self.run.checkpoints, resolved.device)
+        if found is None:
+            self.tell("run_started", **_about(recipe, resolved, data, trainer.plan))
+        else:
+            state, manifest, skipped = found
+            trainer.restore(state)
+            self.step = trainer.step
+            done = {"epochs_done": trainer.epochs_done, "stages_done": trainer.stages_done}
+            self.tell("resumed", step=trainer.step, checkpoint=manifest["name"], **done)
+            for name in skipped:
+                self.tell("warning", message=f"Checkpoint {name} is damaged; an older one is used.")
+        for file, reason in data.skipped:
+            self.tell("warning", message=f"{file} is left out: {reason}")
+
+
+def _about(recipe: Recipe, resolved: Resolved, data: RunData, the_plan: Plan) -> dict[str, Any]:
+    """What run_started says: everything that a reader needs to draw axes and to tell runs apart."""
+    facts = data.facts()
+    return {
+        "device": resolved.device,
+        "precision": resolved.precision,
+        "threads": resolved.threads,
+        "reasons": resolved.reasons,
+        "versions": {
+            "lab": lab.__version__,
+            "torch": torch.__version__,
+            "timm": timm.__version__,
+            "python": platform.python_version(),
+        },
+        "data": facts.as_dict(),
+        "groups": resolved.groups,
+        "epochs": len(the_plan.epochs),
+        "steps": the_plan.total_steps,
+        "pixels": the_plan.total_pixels,
+        "host": platform.node(),
+        "pid": os.getpid(),
+    }
+

@@ -1,0 +1,144 @@
+"""Longer work besides training, each a function of (job, arguments) -> JSON value.
+
+    perform(workspace, task_id, device)      # what the worker process does with tasks/<id>/request.json
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.errors import LabError, Stopped
+from lab.runs.events import EventWriter
+from lab.runs.folder import RunFolder, find_run
+from lab.work.runner import DONE, FAILED, STOPPED, as_words
+from lab.work.state import Pulse
+from lab.workspace import Workspace, read_json, write_json
+
+
+@dataclass
+class Job:
+    """A task under way: where it works, how it tells its progress, whether it is to stop."""
+
+    workspace: Workspace
+    device: str
+    writer: EventWriter
+    pulse: Pulse
+    _told: float = field(default=0.0)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """At most four times a second; raises Stopped where somebody asked."""
+        if self.pulse.stopping():
+            raise Stopped
+        if done >= total or time.monotonic() - self._told > 0.25:
+            self._told = time.monotonic()
+            self.writer.write("progress", what=what, done=done, total=total)
+
+
+def perform(workspace: Workspace, task_id: str, device: str) -> int:
+    """Do a task and write its result.json. Returns the worker's exit code."""
+    folder = workspace.task(task_id)
+    request = read_json(folder / "request.json", {})
+    writer = EventWriter(RunFolder(folder), attempt=0)
+    with Pulse(folder, attempt=0) as pulse:
+        pulse.listen()
+        pulse.set(status="running")
+        job = Job(workspace, device, writer, pulse)
+        code, result = _outcome(job, request)
+        write_json(folder / "result.json", result)
+        problems = result.get("problems") or [{"what": "", "fix": ""}]
+        status = {DONE: "finished", FAILED: "failed", STOPPED: "stopped"}[code]
+        pulse.set(status=status, message=problems[0]["what"], fix=problems[0]["fix"])
+    writer.close()
+    return code
+
+
+def _outcome(job: Job, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    try:
+        kind = request.get("kind", "")
+        if kind not in TASKS:
+            raise LabError(f"There is no task {kind!r}.", f"There are {', '.join(TASKS)}.")
+        return DONE, {"status": "finished", "value": TASKS[kind](job, request)}
+    except Stopped:
+        return STOPPED, {"status": "stopped"}
+    except Exception as error:
+        if not isinstance(error, LabError):
+            traceback.print_exc()
+        problems = [problem.as_dict() for problem in as_words(error).problems]
+        return FAILED, {"status": "failed", "problems": problems}
+
+
+def import_data(job: Job, request: dict[str, Any]) -> dict[str, Any]:
+    """Import `path` (folder, zip, CSV), or the upload at `path` when `upload` is true."""
+    from lab.data.catalog import import_path, import_upload
+
+    def progress(done: int, total: int) -> None:
+        job.progress("Reading pictures", done, total)
+
+    path = Path(request["path"])
+    if request.get("upload"):
+        name = request.get("name") or path.name
+        dataset = import_upload(job.workspace, path, name, progress)
+        path.unlink(missing_ok=True)  # it was a copy, and its content is imported
+    else:
+        dataset = import_path(job.workspace, path, request.get("name"), progress)
+    return {"dataset": dataset.id, "name": dataset.name}
+
+
+def draw_data(job: Job, request: dict[str, Any]) -> dict[str, Any]:
+    """Draw the embedded set that `dataset` (a DataSpec) describes."""
+    from lab.data.catalog import materialise
+    from lab.recipe.base import parse
+    from lab.recipe.dataset import DataSpec
+
+    spec = parse(DataSpec, request["dataset"])
+    dataset = materialise(
+        job.workspace, spec, lambda done, total: job.progress("Drawing leaves", done, total)
+    )
+    return {"dataset": dataset.id, "name": dataset.name}
+
+
+def calibrate(job: Job, request: dict[str, Any]) -> dict[str, Any]:
+    """Time a few steps of `recipe` at each of its sizes, and remember the speeds."""
+    from lab.recipe import recipe_from
+    from lab.work.calibrate import measure
+
+    return measure(job.workspace, recipe_from(request["recipe"]), job.device, job.progress)
+
+
+def tta(job: Job, request: dict[str, Any]) -> dict[str, Any]:
+    """Test-time augmentation over the validation part of `run`, stored with the run."""
+    from lab.train.inference import tta_run
+
+    run = find_run(job.workspace, request["run"])
+    options = {key: request[key] for key in ("stage", "views", "beta", "size") if key in request}
+
+    def progress(done: int, total: int) -> None:
+        job.progress("Looking at views", done, total)
+
+    return tta_run(job.workspace, run, progress=progress, stop=job.pulse.stopping, **options)
+
+
+def export(job: Job, request: dict[str, Any]) -> dict[str, Any]:
+    """Export a stage of `run` as a folder and a zip."""
+    from lab.export.bundle import export_run
+
+    run = find_run(job.workspace, request["run"])
+    job.progress("Writing the export", 0, 1)
+    to = job.workspace.exports / run.id
+    found = export_run(job.workspace, run, request.get("stage"), to, request.get("format", "timm"))
+    job.progress("Writing the export", 1, 1)
+    return found
+
+
+TASKS: dict[str, Callable[[Job, dict[str, Any]], dict[str, Any]]] = {
+    "import": import_data,
+    "draw": draw_data,
+    "calibrate": calibrate,
+    "tta": tta,
+    "export": export,
+}
