@@ -98,11 +98,13 @@ def open_page(
         browser.close()
 
 
-# No skeleton is left, every component has something in it, every visible chart is drawn.
+# No skeleton is left, every component is mounted, every visible chart is drawn. A component's style
+# comes before its node: without the test for the node, one look in four came too early.
 _DRAWN = """() => {
   const all = (name) => [...document.querySelectorAll(name)]
   return !document.querySelector("[data-testid='stSkeleton']")
-    && all("[data-testid='stBidiComponentRegular']").every((box) => box.querySelector("*"))
+    && all("[data-testid='stBidiComponentRegular']").every((box) => box.querySelector("*")
+      && (!box.innerHTML.includes("lab-chart") || box.querySelector(".lab-chart-plot")))
     && all(".lab-chart-plot").every((plot) => !plot.clientWidth || plot._fullLayout)
 }"""
 

@@ -1,7 +1,7 @@
 """Run folders as a worker leaves them, written in a blink: for screens and their tests, no training.
 
-    run = fake_run(workspace, "finished", name="64 to 128", experiment="demo")
-    grow(run, writer, step)            # one more step of a run that "trains"
+run = fake_run(workspace, "finished", name="64 to 128", experiment="demo")
+grow(run, writer, step)            # one more step of a run that "trains"
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from lab.analysis.metrics import scores
+from lab.jobs.order import Job
+from lab.jobs.queue import submit
 from lab.recipe import Recipe
 from lab.recipe.presets import preset_recipe
 from lab.runs.events import EventWriter
@@ -49,8 +51,7 @@ def fake_run(
     state = {"status": status, "attempt": 0, "device": "cpu", "heartbeat": time.time()}
     state |= identity or ({"pid": 2**22 + 7, "started": 1.0} if status == "running" else {})
     if status == "queued":
-        orders = {"status": "queued", "attempt": 0, "submitted": time.time(), "device": "auto"}
-        write_json(run.supervisor_file, orders)
+        submit(workspace, Job(run.id, "run", owner=meta.get("owner", "")))
         return run
     write_json(run.state_file, {**state, "message": message, "fix": fix})
     plan = make_plan(recipe, n_train, 1)
@@ -85,7 +86,13 @@ def _start(run: RunFolder, writer: EventWriter, plan: Plan, recipe: Recipe) -> N
 
 
 def grow(
-    run: RunFolder, writer: EventWriter, plan: Plan, step: int, *, skill: float = 0.0, split: int = 0
+    run: RunFolder,
+    writer: EventWriter,
+    plan: Plan,
+    step: int,
+    *,
+    skill: float = 0.0,
+    split: int = 0,
 ) -> None:
     """One step (from 1), and the epoch and stage that end with it."""
     row = plan.row_at(step - 1)

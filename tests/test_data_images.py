@@ -98,6 +98,14 @@ def test_of_an_animation_the_first_frame_is_taken(kind: str) -> None:
     assert rgb(data)[2, 2].tolist() == [250, 0, 0]
 
 
+def test_a_phones_jpeg_of_several_pictures_is_its_first_one() -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ((250, 0, 0), (0, 250, 0))]
+    data = packed(frames[0], "MPO", save_all=True, append_images=frames[1:])
+    picture = read_picture(data, "x", short_px=8)
+    assert picture.format == "JPEG"
+    assert np.asarray(picture.image)[4, 4, 0] > 240
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_exif_orientation_is_applied_once(orientation: int, kind: str) -> None:
@@ -174,6 +182,7 @@ def test_a_picture_of_one_pixel_is_read() -> None:
     assert rgb(packed(Image.new("RGB", (1, 1), (1, 2, 3)))).tolist() == [[[1, 2, 3]]]
 
 
+@pytest.mark.filterwarnings("ignore:Image size")
 def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (

@@ -17,7 +17,7 @@ from scipy.signal import lfilter
 from lab.recipe.stage import hw
 from lab.runs.events import read_events, read_steps
 from lab.runs.folder import RunFolder
-from lab.runs.status import standing
+from lab.runs.status import standing, supervision
 from lab.schedules.plan import EpochRow, Plan
 
 EPOCH_COLUMNS = (
@@ -183,7 +183,7 @@ def _cost(epochs: pd.DataFrame) -> dict[str, Any]:
 
 def _forecast(run: RunFolder, cost: dict[str, Any], done: bool) -> dict[str, float | None]:
     """The forecast that was stored at the launch, and how far off it was."""
-    expected = run.meta().get("forecast_s")
+    expected = run.meta().get("forecast_s") or supervision(run).get("forecast_s")
     error = forecast_error(expected, cost["seconds"]) if expected and done else None
     return {"forecast_s": expected, "forecast_error": error}
 

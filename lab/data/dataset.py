@@ -23,6 +23,7 @@ from lab.workspace import read_json, write_json
 
 FORMAT = 1
 HEADER, ITEMS, FILES = "dataset.json", "items.csv", "files"
+NEEDED = {"file", "path", "given", "width", "height", "bytes", "sha1", "format"}
 _NUMBERS = {"bytes": "int64", "mtime_ns": "int64", "width": "int32", "height": "int32"}
 
 
@@ -66,8 +67,8 @@ class Dataset:
     def labels(self, target: str = "") -> np.ndarray:
         """int64 (n,): the class number of every item, -1 where it has no label."""
         target = self.target(target)
-        kinds = pd.CategoricalDtype(list(self.targets[target]))
-        return self.items[f"{LABEL}{target}"].astype(kinds).cat.codes.to_numpy(np.int64)
+        classes = pd.Index(self.targets[target])
+        return classes.get_indexer(self.items[f"{LABEL}{target}"]).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ def load(folder: Path) -> Dataset:
         raise LabError(f"There is no data set {folder.name!r} here.", "Import it first.")
     try:
         items = _read_items(folder / ITEMS)
+        if len(items) != header["n"] or not set(items.columns) >= NEEDED:
+            raise ValueError(f"{ITEMS} is not whole")
         return Dataset(
             id=folder.name,
             name=header["name"],

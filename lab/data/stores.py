@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,8 +93,11 @@ def build_stores(
     progress: Progress | None = None,
     *,
     threads: int | None = None,
+    quota_bytes: int = QUOTA_BYTES,
 ) -> list[Store]:
     """The stores, in the order of the requests; each original is decoded once for all of them.
+
+    After a build, stores used longest ago make room until all of them fit into `quota_bytes`.
 
     Pictures that cannot be read are dropped and listed in `store.skipped`. Raises LabError where
     those are above 1 % (and more than 3), for a full disk, and whatever `progress` raises.
@@ -114,6 +117,7 @@ def build_stores(
             rest = {key: missing[key] for key in missing if key not in made_by_others}
             _build(workspace, dataset, rest, opened, progress, threads)
             opened.update(_open_all(workspace, rest, files))
+        prune_stores(workspace, quota_bytes)
     stores = [opened[key] for key in keys]
     for store in stores:
         _refuse_too_many(store)
@@ -178,7 +182,8 @@ def _open_all(
     for key, request in requests.items():
         store = open_store(workspace.stores / key, request.items, files[request.items].tolist())
         if store is not None:
-            os.utime(workspace.stores / key / HEADER)
+            with suppress(FileNotFoundError):  # pruned this moment; what is open stays readable
+                os.utime(workspace.stores / key / HEADER)
             opened[key] = store
     return opened
 
@@ -239,11 +244,11 @@ def _sweep_unfinished(workspace: Workspace) -> None:
 
 def _used_and_size(stores: Path) -> list[tuple[float, int, Path]]:
     found = []
-    for folder in stores.glob("*-*"):
+    for folder in stores.glob("[!.]*"):
         try:
-            used = (folder / HEADER).stat().st_mtime
-        except OSError:
-            used = 0.0  # no header: of no use to anyone
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        found.append((used, size, folder))
+            files = {path.name: path.stat() for path in folder.iterdir()}
+        except OSError:  # somebody else has just removed it
+            continue
+        used = files[HEADER].st_mtime if HEADER in files else 0.0  # without one, of no use
+        found.append((used, sum(file.st_size for file in files.values()), folder))
     return found

@@ -76,7 +76,7 @@ def _check_format(format: str) -> None:
     if format not in FORMATS:
         raise LabError(f"There is no format {format!r}.", f"Use {', '.join(FORMATS)}.")
     if format == "onnx":
-        raise LabError(ONNX, "Use --format timm; timm's own onnx_export.py converts that folder.")
+        raise LabError(ONNX, "Use the format timm.", where="format")
 
 
 def _check_place(to: Path) -> None:

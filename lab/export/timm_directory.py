@@ -6,7 +6,6 @@ write_timm(loaded, folder, transform)
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,11 @@ from lab.data.transform import TestTransform
 from lab.errors import LabError
 from lab.train.predictions import name_of, read_predictions
 from lab.train.stages import LoadedStage, open_run
-from lab.workspace import Workspace
+from lab.workspace import Workspace, read_json, write_json
 
 IMAGES = 16  # compared after each export
 TOLERANCE = 1e-4
+CLAIMS = ("tag", "license", "paper_ids", "paper_name", "origin_url", "notes", "hf_hub_id", "url")
 
 
 def write_timm(loaded: LoadedStage, folder: Path, transform: TestTransform) -> None:
@@ -49,13 +49,22 @@ def write_timm(loaded: LoadedStage, folder: Path, transform: TestTransform) -> N
         data_config=data_config,
         safe_serialization=True,
     )
+    _drop_claims(folder / "config.json")
     _check_config(folder, data_config)
     loaded.network.model.to(loaded.device, memory_format=torch.channels_last)
 
 
+def _drop_claims(file: Path) -> None:
+    """timm copies tag and licence of its own weights, even for a model that never had them."""
+    config = read_json(file)
+    for key in CLAIMS:
+        config["pretrained_cfg"].pop(key, None)
+    write_json(file, config)
+
+
 def _check_config(folder: Path, wanted: dict[str, Any]) -> None:
     """What another timm might drop silently must be in the file."""
-    written = json.loads((folder / "config.json").read_text(encoding="utf-8"))["pretrained_cfg"]
+    written = read_json(folder / "config.json")["pretrained_cfg"]
     for key in ("input_size", "crop_mode", "crop_pct", "interpolation", "mean", "std"):
         expected = list(wanted[key]) if isinstance(wanted[key], tuple) else wanted[key]
         if written.get(key) != expected:

@@ -17,25 +17,29 @@ from lab.errors import LabError
 from lab.jobs import queue as jobs
 from lab.jobs.launch import ensure_supervisor
 from lab.jobs.order import LIVE, WAITING, Job, expected_starts
+from lab.jobs.status import StatusRow, cancel, status_row, stop_job
+from lab.jobs.tasks import TaskStatus, stop_task, submit_task, task_status, wait_task
 from lab.recipe import Recipe
-from lab.runs.folder import STOP, STOP_AFTER_STAGE, RunFolder, create_run
+from lab.runs.folder import STOP_AFTER_STAGE, RunFolder, create_run
 from lab.runs.status import standing, supervision
 from lab.workspace import Workspace
 
-
-@dataclass(frozen=True)
-class StatusRow:
-    """How a run or task stands: see lab/runs/status.py for the words of `status`."""
-
-    status: str
-    message: str = ""
-    fix: str = ""
-    attempt: int = 0
-    position: int = 0  # in the queue, from 1; 0: it does not wait
-    device: str = ""
-    since: float = 0.0
-    warning: str = ""  # it is alive and silent
-    restarts: int = 0  # its worker died this often and was replaced
+__all__ = [
+    "QueueRow",
+    "StatusRow",
+    "TaskStatus",
+    "cancel",
+    "queue",
+    "resume_run",
+    "run_status",
+    "stop_after_stage",
+    "stop_run",
+    "stop_task",
+    "submit_run",
+    "submit_task",
+    "task_status",
+    "wait_task",
+]
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def submit_run(
 
 def stop_run(workspace: Workspace, run_id: str) -> str:
     """Stop a run: it saves and leaves, and can be continued. One that waits leaves the queue."""
-    return _stop(workspace, _run(workspace, run_id), "run")
+    return stop_job(workspace, _run(workspace, run_id), "run")
 
 
 def stop_after_stage(workspace: Workspace, run_id: str) -> str:
@@ -95,7 +99,7 @@ def stop_after_stage(workspace: Workspace, run_id: str) -> str:
 
 
 def resume_run(workspace: Workspace, run_id: str, *, device: str | None = None) -> str:
-    """Queue the next attempt of a run that has stopped, failed or been lost. Finished: only words."""
+    """Queue the next attempt of a run that stopped, failed or was lost. Finished: only words."""
     run = _run(workspace, run_id)
     status = standing(run).status
     if status == "finished":
@@ -112,18 +116,6 @@ def resume_run(workspace: Workspace, run_id: str, *, device: str | None = None) 
     return f"{run.id} is queued to go on."
 
 
-def cancel(workspace: Workspace, job_id: str) -> str:
-    """Take a waiting run or task out of the queue."""
-    job = jobs.get(workspace, job_id)
-    if job is None:
-        raise LabError(f"{job_id} is not in the queue.", "List the queue to see what is.")
-    # What has begun before can be continued; what never began was only an intention.
-    status = "stopped" if job.attempt else "cancelled"
-    if jobs.withdraw(workspace, job_id, status, "It was taken out of the queue."):
-        return f"{job_id} is taken out of the queue."
-    return f"{job_id} does not wait in the queue."
-
-
 def queue(workspace: Workspace, now: float | None = None) -> list[QueueRow]:
     """What runs, then what waits, in the order of its turn."""
     running, waiting = jobs.live(workspace), jobs.waiting(workspace)
@@ -138,43 +130,11 @@ def run_status(workspace: Workspace, run_id: str, now: float | None = None) -> S
     return status_row(workspace, _run(workspace, run_id), now)
 
 
-def status_row(workspace: Workspace, folder: RunFolder, now: float | None = None) -> StatusRow:
-    """How the run or task of a folder stands: two small files, and the queue if it waits."""
-    is_so, orders = standing(folder), supervision(folder)
-    position = _position(workspace, folder.id) if is_so.status in WAITING else 0
-    deaths = orders.get("deaths") or [{}]
-    restarts = orders.get("restarts", 0) if is_so.attempt == orders.get("attempt") else 0
-    message = is_so.message
-    if restarts and not message:
-        message = f"Started again after its worker was lost ({deaths[-1].get('reason', '')})."
-    warning = is_so.warning(now or time.time())
-    words = message, is_so.fix, is_so.attempt, position, is_so.device, is_so.since, warning
-    return StatusRow(is_so.status, *words, restarts)
-
-
-def _stop(workspace: Workspace, folder: RunFolder, noun: str) -> str:
-    if standing(folder).status in WAITING and jobs.get(workspace, folder.id):
-        cancel(workspace, folder.id)  # it may start in this moment: then the wish does it
-    status = standing(folder).status
-    if status in LIVE:
-        folder.ask(STOP)
-        ensure_supervisor(workspace)
-        return f"{folder.id} saves and stops."
-    if status in ("cancelled", "stopped"):
-        return f"{folder.id} is {status}."
-    return f"This {noun} is not running ({status})."
-
-
 def _run(workspace: Workspace, run_id: str) -> RunFolder:
     run = RunFolder(workspace.run(run_id))
     if not run.exists():
         raise LabError(f"There is no run {run_id} here.", "List them: python -m lab runs")
     return run
-
-
-def _position(workspace: Workspace, job_id: str) -> int:
-    waiting = [job.id for job in jobs.waiting(workspace)]
-    return waiting.index(job_id) + 1 if job_id in waiting else 0
 
 
 def _busy_s(running: list[Job], now: float) -> float | None:

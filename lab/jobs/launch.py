@@ -1,4 +1,4 @@
-"""Makes sure that a supervisor is at work: called on every page load, every submit, every command."""
+"""Makes sure that a supervisor is at work: called on every page load, submit and command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IDLE_EXIT_S = 3600
 
 
 def ensure_supervisor(workspace: Workspace, *arguments: str) -> None:
-    """Start a supervisor unless one is at work. Takes 0.1 ms if so, else about 20 ms; waits for nothing.
+    """Start a supervisor unless one is at work: 0.1 ms if so, else about 20 ms. Waits for nothing.
 
     Should two be started nonetheless, the lock lets only one of them act.
     """

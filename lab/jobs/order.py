@@ -1,4 +1,4 @@
-"""The order in which waiting jobs start: owners take turns; of one owner, first come first served."""
+"""The order in which waiting jobs start: owners take turns; of one, first come first served."""
 
 from __future__ import annotations
 

@@ -59,14 +59,18 @@ def end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def end_orphans(pid: int) -> None:
+def end_orphans(identity: dict[str, Any]) -> None:
     """Kill what a dead session leader left behind (loader processes would keep its locks).
 
-    While such a process lives, the kernel gives the number to nobody else; where the number is in
-    use, it belongs to a stranger and there are no orphans.
+    While such a process lives, the kernel gives the leader's number to nobody else; where another
+    process has it, there are no orphans.
     """
-    if not psutil.pid_exists(pid):
-        end_group(pid)
+    try:
+        started = psutil.Process(identity["pid"]).create_time()  # a zombie still answers
+    except psutil.NoSuchProcess:
+        started = identity["started"]
+    if abs(started - identity["started"]) < 1.0:
+        end_group(identity["pid"])
 
 
 def find_process(*words: str) -> psutil.Process | None:

@@ -1,4 +1,4 @@
-"""The queue: a table of jobs in lab.db, and in each job's folder a supervisor.json that says the same.
+"""The queue: a table of jobs in lab.db; in each job's folder a supervisor.json says the same.
 
     submit(workspace, Job(run.id, "run", owner="ana"))      # idempotent on (run, attempt)
     for job in waiting(workspace): claim(workspace, job, slot="cpu")

@@ -21,12 +21,14 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from lab.jobs import launch, processes, queue, workers
+from lab.jobs import launch, processes, queue
 from lab.jobs.device_lock import device_holder
-from lab.jobs.devices import LIGHT, find_devices, suitable
+from lab.jobs.devices import find_devices, suitable
 from lab.jobs.order import Job
+from lab.jobs.starter import Starter, say
 from lab.jobs.verdict import verdict
 from lab.jobs.watch import Watch
+from lab.jobs.workers import Worker
 from lab.runs.folder import STOP, RunFolder, process_identity
 from lab.runs.status import is_word_of, supervision
 from lab.workspace import Workspace, write_json
@@ -39,7 +41,7 @@ class Live:
     """A job with a worker; `told` is when it was asked to stop (monotonic seconds)."""
 
     job: Job
-    worker: workers.Worker
+    worker: Worker
     told: float | None = None
 
 
@@ -58,12 +60,11 @@ class Supervisor:
         idle_exit_s: float = float("inf"),
     ) -> None:
         self.workspace, self.grace_s, self.poll_s = workspace, grace_s, poll_s
-        self.worker_argv = worker_argv or processes.module_argv("lab.worker")
         self.devices = devices or find_devices(os.environ)
         self.live: dict[str, Live] = {}
-        self._polite = not any(name.startswith("cuda") for name in self.devices)
-        spare_argv, log = [*self.worker_argv, "--spare"], workspace.root / "supervisor.log"
-        self._spare = workers.Spare(spare_argv, log, self._polite) if spare else None
+        polite = not any(name.startswith("cuda") for name in self.devices)
+        argv = worker_argv or processes.module_argv("lab.worker")
+        self._starter = Starter(workspace, argv, polite=polite, spare=spare)
         self._watch = Watch(workspace.database)
         self._idle_exit_s, self._busy_at = idle_exit_s, time.monotonic()
         self._leave = threading.Event()
@@ -85,13 +86,11 @@ class Supervisor:
         self._leave.set()
 
     def close(self) -> None:
-        """Let go of the spare and the database."""
-        if self._spare:
-            self._spare.close()
+        """Let go of the spare worker and the database."""
+        self._starter.close()
         self._watch.close()
 
     def _loop(self) -> None:
-        self.attach()
         while not self._leave.is_set():
             try:
                 self._sign_in()
@@ -100,7 +99,7 @@ class Supervisor:
             except Exception:  # a full disk or a broken folder must not end the supervision
                 traceback.print_exc()
                 self._leave.wait(1.0)
-            if time.monotonic() - self._busy_at > self._idle_exit_s:
+            if time.monotonic() - self._busy_at > self._idle_exit_s and self._sign_out():
                 say("nothing to do for long; leaving")
                 return
 
@@ -109,25 +108,36 @@ class Supervisor:
         if launch.identity(self.workspace).get("pid") != os.getpid():
             write_json(self.workspace.locks / launch.IDENTITY, process_identity())
 
+    def _sign_out(self) -> bool:
+        """Whether we may leave. Whoever submits from here on sees that a supervisor is missing."""
+        (self.workspace.locks / launch.IDENTITY).unlink(missing_ok=True)
+        return not queue.waiting(self.workspace)
+
     def tick(self) -> None:
         """Look at everything once."""
         ended = self._settle_ended()
         self._enforce_stops()
         if self._watch.changed() or ended:
+            self.attach()
             self._cancel_hopeless()
             self._start_waiting()
         if self.live:
             self._busy_at = time.monotonic()
-        elif self._spare:
+        else:
             # Only between runs: importing takes seconds of a core that a training would miss.
-            self._spare.keep()
+            self._starter.keep_spare()
 
     # -- what an earlier supervisor left ----------------------------------------------------------
 
     def attach(self) -> None:
-        """Take over: live workers go on as they are, dead ones are settled by the next tick."""
+        """Take over: live workers go on as they are, dead ones are settled by the next tick.
+
+        Looked for again and again, so that a start that was cut short by an error is found, too.
+        """
         for job in queue.live(self.workspace):
-            self.live[job.id] = Live(job, workers.Worker(self._identity_of(job)))
+            if job.id in self.live:
+                continue
+            self.live[job.id] = Live(job, Worker(self._identity_of(job)))
             say(f"{job.id}: attempt {job.attempt} found again")
 
     def _identity_of(self, job: Job) -> dict[str, Any]:
@@ -158,8 +168,8 @@ class Supervisor:
 
     def _settle(self, live: Live) -> None:
         job, folder = live.job, self._folder(live.job)
-        if pid := live.worker.identity.get("pid"):
-            processes.end_orphans(pid)
+        if live.worker.identity:
+            processes.end_orphans(live.worker.identity)
         wish = STOP if live.told is not None else folder.wish()
         status, message, fix = verdict(live.worker, folder.state(), job.attempt, wish, folder.log)
         say(f"{job.id}: attempt {job.attempt} {status} {message}")
@@ -233,7 +243,7 @@ class Supervisor:
 
     def _start(self, job: Job) -> None:
         try:
-            worker = self._worker_for(job, self._folder(job))
+            worker = self._starter.start(job)
         except OSError as error:
             words = f"Its worker could not be started ({error.strerror})."
             queue.change(self.workspace, job, "failed", words, "See supervisor.log.")
@@ -241,35 +251,8 @@ class Supervisor:
         self.live[job.id] = Live(job, worker)
         say(f"{job.id}: attempt {job.attempt} started on {job.slot}, pid {worker.identity['pid']}")
 
-    def _worker_for(self, job: Job, folder: RunFolder) -> workers.Worker:
-        arguments = worker_arguments(self.workspace, job)
-        spare = self._spare.take() if self._spare and job.slot != LIGHT else None
-        if spare:
-            # Written down before it is told what it is: if we die in between, it just leaves.
-            queue.change(self.workspace, job, "starting", worker=spare.identity)
-            try:
-                workers.hand_over(spare, arguments, folder.log)
-                return spare
-            except OSError:
-                say(f"{job.id}: the spare worker had died")
-        worker = workers.start([*self.worker_argv, *arguments], folder.log, self._polite)
-        queue.change(self.workspace, job, "starting", worker=worker.identity)
-        return worker
-
     def _folder(self, job: Job) -> RunFolder:
         return queue.folder_of(self.workspace, job.kind, job.id)
-
-
-def worker_arguments(workspace: Workspace, job: Job) -> list[str]:
-    """What follows `python -m lab.worker`. A light task gets no device, and takes no device's lock."""
-    attempt = ["--attempt", str(job.attempt)] if job.kind == "run" else []
-    device = [] if job.slot == LIGHT else ["--device", job.slot]
-    return ["--workspace", str(workspace.root), job.kind, job.id, *attempt, *device]
-
-
-def say(words: str) -> None:
-    """A line in supervisor.log."""
-    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {words}", flush=True)
 
 
 def main() -> None:

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from lab.errors import LabError, Problem
 from lab.jobs import queue as jobs
-from lab.jobs.client import _stop, status_row
 from lab.jobs.devices import LIGHT, LIGHT_TASKS
 from lab.jobs.launch import ensure_supervisor
 from lab.jobs.order import LIVE, WAITING, Job
+from lab.jobs.status import status_row, stop_job
 from lab.runs.folder import RunFolder
 from lab.workspace import Workspace, new_id, read_json, write_json
 
@@ -56,7 +56,7 @@ def submit_task(
 
 def stop_task(workspace: Workspace, task_id: str) -> str:
     """Stop a task, or take it out of the queue."""
-    return _stop(workspace, _task(workspace, task_id), "task")
+    return stop_job(workspace, _task(workspace, task_id), "task")
 
 
 def task_status(workspace: Workspace, task_id: str) -> TaskStatus:
@@ -77,7 +77,7 @@ def wait_task(
     poll_s: float = 0.1,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Any:
-    """The value that a task ends with. Raises LabError where it fails, is stopped or takes too long."""
+    """What a task ends with. Raises LabError where it fails, is stopped or takes too long."""
     deadline, seen = time.monotonic() + timeout_s, {}
     while True:
         now = task_status(workspace, task_id)

@@ -1,4 +1,4 @@
-"""Whether the database has changed since the last look, at the cost of one pragma (10 microseconds)."""
+"""Whether the database has changed since the last look, for the price of one pragma (10 us)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class Watch:
-    """`changed()` is true after a write by anybody, after the file was replaced, and every `look_s`.
+    """`changed()` is true after a write by anybody, when the file is replaced, and every `look_s`.
 
     SQLite counts for each connection what others commit (PRAGMA data_version), so it stays open.
     """

@@ -1,4 +1,4 @@
-"""Worker processes as the supervisor sees them: started, found again, kept in reserve, told to stop.
+"""Worker processes as the supervisor sees them: started, found again, kept in reserve, stopped.
 
 worker = start(argv, log, polite=True); worker.gone(); worker.stop(); worker.kill()
 """
@@ -23,7 +23,7 @@ SPARE_FAILURES = 3  # in a row; then something is wrong that starting more would
 
 @dataclass
 class Worker:
-    """One worker process: our child, or one that an earlier supervisor started (process is None)."""
+    """A worker process: our child, or one that an earlier supervisor started (process is None)."""
 
     identity: dict[str, Any]
     process: subprocess.Popen | None = None

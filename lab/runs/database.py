@@ -1,4 +1,4 @@
-"""The one database of a workspace, `lab.db`: index of runs and queue of jobs, made from the folders.
+"""The database of a workspace, `lab.db`: index of runs and queue of jobs, made from the folders.
 
     rows = read(workspace, lambda db: db.execute("SELECT ...").fetchall())
     write(workspace, lambda db: db.execute("UPDATE ..."))

@@ -98,7 +98,7 @@ def _known(db: sqlite3.Connection) -> list[sqlite3.Row]:
 def _newer(
     workspace: Workspace, run_id: str, stamp: str, known: sqlite3.Row | None
 ) -> RunRow | None:
-    """The row to store; None where the stored one holds. A worker may die without a trace on disk."""
+    """The row to store; None where the stored one holds. A worker may die and leave no trace."""
     run = RunFolder(workspace.runs / run_id)
     if known is None or known["stamp"] != stamp:
         return read_row(run)

@@ -5,7 +5,7 @@ standing(run)    # Standing(status="running", attempt=0, message="", ...)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.runs.folder import ALIVE, RunFolder, is_alive
@@ -59,7 +59,8 @@ def is_word_of(state: dict[str, Any], worker: dict[str, Any], attempt: int) -> b
 def _live(state: dict[str, Any], orders: dict[str, Any]) -> Standing:
     worker = orders.get("worker") or {}
     if is_word_of(state, worker, orders["attempt"]):
-        return _worker_says(state)
+        # A spare's process is older than the run: what counts is when the run was given to it.
+        return replace(_worker_says(state), since=orders.get("started") or 0.0)
     if worker and not is_alive(worker):
         return _supervisor_says(orders, "lost")
     return _supervisor_says(orders, "starting")

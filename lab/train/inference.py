@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from lab.analysis.metrics import scores
-from lab.data.catalog import Dataset, Parts, materialise
+from lab.data.catalog import materialise
+from lab.data.dataset import Dataset
 from lab.data.images import open_rgb
+from lab.data.split import Parts
 from lab.errors import LabError
 from lab.recipe.dataset import DataSpec
 from lab.recipe.stage import Size, hw
@@ -33,6 +35,8 @@ __all__ = [
     "LoadedStage", "evaluate_run", "load_stage", "predict_images", "tta_image", "tta_picture",
     "tta_run",
 ]  # fmt: skip
+
+SEEN = "These pictures hold those that the run was trained on: the scores flatter it."
 
 
 def evaluate_run(
@@ -77,7 +81,12 @@ def evaluate_run(
         "size": plain_size(pictures.hw),
         "part": part if data is None else "other data",
         **scores(probs, pictures.labels),
+        "note": SEEN if data and _same_pictures(run, opened) else "",
     }
+
+
+def _same_pictures(run: RunFolder, opened: RunData) -> bool:
+    return run.resolved().get("data") == opened.dataset.fingerprint
 
 
 def other_data(

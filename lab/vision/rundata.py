@@ -24,6 +24,7 @@ from lab.recipe.facts import DataFacts
 from lab.recipe.model import Recipe
 from lab.recipe.stage import Stage
 from lab.vision.loader import TestPictures, TrainPictures
+from lab.vision.transforms import final_transform, test_transform
 from lab.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -86,18 +87,11 @@ class RunData:
 
     def transform(self, stage: Stage) -> TestTransform:
         """The exported test transform of a stage, at its own size."""
-        return self.at(stage.hw, stage.test_resize, stage.valid_crop_pct)
+        return test_transform(stage, self.mean, self.interpolation)
 
     def last(self) -> TestTransform:
         """The test transform of the final scores."""
-        end, chosen = self.recipe.stages[-1], self.recipe.evaluation
-        resize = end.test_resize if chosen.resize == "auto" else chosen.resize
-        return self.at(self.recipe.final_hw, resize, chosen.crop_pct or end.valid_crop_pct)
-
-    def at(self, size: tuple[int, int], resize: str, crop_pct: float) -> TestTransform:
-        """A test transform in this run's interpolation and fill."""
-        fill = tuple(round(255 * channel) for channel in self.mean)
-        return TestTransform(*size, resize, crop_pct, self.interpolation, fill)
+        return final_transform(self.recipe, self.mean, self.interpolation)
 
     def test_pictures(
         self, transform: TestTransform, part: str = "valid", progress: Progress = quiet

@@ -11,7 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-BUMP_PEAK = 2.2  # in deviations
+BUMP_PEAK = 2.8  # in deviations
+SPACING = 1.3  # periods between dots: sparse dots tell bright on dark from dark on bright
 CACHED = 24  # tiles kept; at 512 px one takes 4 MB
 
 
@@ -94,7 +95,7 @@ def blobs(side: int, period_px: float) -> np.ndarray:
 
 @lru_cache(maxsize=CACHED)
 def bumps(side: int, period_px: float, lit: bool = False) -> np.ndarray:
-    """Bright dots in dark rims, about one per period squared; mean 0 at every coarser scale.
+    """Bright dots in dark rims, each about a period wide; mean 0 at every coarser scale.
 
     A dot's profile is the difference of two Gaussians of equal mass, so that its blurred picture
     vanishes whichever its sign: that is what hides the sign from small pictures. `lit` adds each
@@ -102,7 +103,7 @@ def bumps(side: int, period_px: float, lit: bool = False) -> np.ndarray:
     highlights clip before its shadows do, and shift the mean by 3 grey levels.
     """
     size = 2 * side
-    count = max(4, round(size / period_px))
+    count = max(4, round(size / (SPACING * period_px)))
     rng = np.random.default_rng(6)
     lattice = np.indices((count, count)).reshape(2, -1).T + 0.5
     lattice[:, 1] += 0.5 * (np.floor(lattice[:, 0]) % 2)  # staggered rows look less like a grid

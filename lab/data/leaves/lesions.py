@@ -82,11 +82,13 @@ def leaf_miner(leaf: Leaf) -> None:
 
 
 def rust(leaf: Leaf) -> None:
-    _pustules(leaf, +1.0)
+    """Bright orange, raised pustules."""
+    _pustules(leaf, (40, 22, -12))
 
 
 def scab(leaf: Leaf) -> None:
-    _pustules(leaf, -1.0)
+    """Black pits with pale rims."""
+    _pustules(leaf, (-36, -25, -13))
 
 
 def leaf_spot(leaf: Leaf) -> None:
@@ -122,13 +124,13 @@ PAINTERS: dict[str, Callable[[Leaf], None]] = {
 }
 
 
-def _pustules(leaf: Leaf, sign: float) -> None:
-    """Clusters of specks: bright and raised in dark rims (+1) or dark pits in bright rims (-1)."""
+def _pustules(leaf: Leaf, colour: tuple[float, float, float]) -> None:
+    """Clusters of specks that differ from the tissue by `colour`, in rims that differ oppositely."""
     where = _step(leaf.patches() + leaf.rng.uniform(-0.1, 0.5), -0.45, 0.65)
-    period = _jittered(leaf, 0.88)
+    period = _jittered(leaf, 1.0)
     specks = bank.crop_along(bank.bumps(leaf.side, period, lit=True), leaf.side, leaf.rng)
     leaf.mix((120, 83, 44), where * 0.86)
-    leaf.add((44, 33, 13), specks * where * np.float32(sign))
+    leaf.add(colour, specks * where)
 
 
 def _spots(leaf: Leaf, rings: bool) -> None:
@@ -149,9 +151,10 @@ def _spots(leaf: Leaf, rings: bool) -> None:
     leaf.mix((92, 60, 40), inside * np.clip((share - 0.82) * 9, 0, 1) * 0.7)
     inside *= np.clip((0.95 - share) * 9, 0, 1)
     waves = np.cos(radius * np.float32(2 * np.pi / period) + np.float32(turn)) * np.float32(1.3)
-    waves *= np.minimum(radius * np.float32(1.6 / period), 1)  # no bull's eye that shows when small
-    fine = waves if rings else -dots
-    leaf.add((50, 42, 32), fine * inside)
+    if rings:
+        leaf.add((40, 39, 32), waves * inside)
+    else:
+        leaf.add((-42, -30, -19), dots * inside)
 
 
 def _chlorosis(leaf: Leaf, streaks: bool) -> None:

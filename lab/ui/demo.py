@@ -1,0 +1,70 @@
+"""The demo's pictures and its result: one leaf in growing squares; guess against outcome, in words.
+
+st.image(hero_picture());  result = latest_demo(workspace, list_runs(workspace))
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from lab.analysis.compare import compare_runs
+from lab.data.leaves import LeafSet, draw_image
+from lab.errors import LabError
+from lab.runs.folder import RunFolder
+from lab.runs.index import RunRow
+from lab.ui.crops import hero
+from lab.ui.launch import DEMO
+from lab.workspace import Workspace
+
+HERO_LEAF = (LeafSet(n=1200, size_px=256, seed=7), 10)  # target spot: its rings need pixels
+ROLES = ("progressive", "fixed")
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Both runs of a demo; `verdict` is empty until both are finished."""
+
+    experiment: str
+    rows: dict[str, RunRow]
+    guess: dict[str, float]
+    verdict: str
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def hero_picture() -> bytes:
+    """One leaf at 64, 96 and 128 px, at true relative size, as PNG."""
+    leaf, _, _ = draw_image(*HERO_LEAF)
+    file = io.BytesIO()
+    hero(leaf).save(file, "PNG", compress_level=6)
+    return file.getvalue()
+
+
+def latest_demo(workspace: Workspace, rows: Sequence[RunRow]) -> DemoResult | None:
+    """The newest demo of which both runs are there; None where there is none."""
+    newest = next((row.experiment for row in rows if row.experiment.startswith(DEMO)), "")
+    mine = sorted((row for row in rows if row.experiment == newest and newest), key=lambda r: r.id)
+    metas = {row.id: RunFolder(workspace.run(row.id)).meta() for row in mine}
+    found: dict[str, RunRow] = {}
+    for row in mine:
+        found["fixed" if metas[row.id].get("role") == "baseline" else "progressive"] = row
+    if set(found) != set(ROLES):
+        return None
+    guess = metas[found["progressive"].id].get("prediction") or {}
+    done = all(row.status == "finished" for row in found.values())
+    ids = tuple(found[role].id for role in ROLES)
+    stamps = tuple(row.finished for row in found.values())
+    words = _verdict(str(workspace.root), ids, stamps) if done else ""
+    return DemoResult(newest, found, guess if isinstance(guess, dict) else {}, words)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _verdict(root: str, ids: tuple[str, ...], stamps: tuple[float | None, ...]) -> str:
+    try:
+        compared = compare_runs([RunFolder(Workspace(root).run(run_id)) for run_id in ids])
+    except LabError as error:
+        return str(error)
+    return compared[0].verdict

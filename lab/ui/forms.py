@@ -1,0 +1,200 @@
+"""Inputs made from recipe fields: help, bounds, unit, choices and source come from the field itself.
+
+    field_input(Stage, "epochs", stage.epochs, ("stages", "s3", "epochs"))
+
+Here is only what people call a field, and the steps of its arrows.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Sequence
+from typing import Any, Literal, Union, get_args, get_origin
+
+import streamlit as st
+from pydantic.fields import FieldInfo
+
+from lab.recipe.base import Part
+from lab.ui import editing
+from lab.ui.messages import plain
+
+LABELS = {
+    "lr": "Learning rate (peak)",
+    "epochs": "Epochs",
+    "frozen_epochs": "Frozen epochs first",
+    "trainable": "What learns",
+    "resize": "Resize by",
+    "schedule": "Rate over time",
+    "group_rates": "Rates of earlier layers",
+    "lr_ratio": "Head's rate over first layers'",
+    "pct_start": "Warm-up share",
+    "div": "Peak over start",
+    "div_final": "Peak over end",
+    "min_scale": "Smallest crop (share of area)",
+    "presize_px": "Kept at (presize)",
+    "pad_mode": "Fill the space with",
+    "valid_resize": "Validation resize",
+    "valid_crop_pct": "Validation crop",
+    "flip": "Mirror",
+    "rotate_deg": "Turn by up to",
+    "zoom_max": "Zoom in up to",
+    "warp": "Perspective",
+    "affine_p": "Share turned, zoomed, warped",
+    "lighting": "Light",
+    "lighting_p": "Share with another light",
+    "lighting_space": "Light arithmetic",
+    "n": "Leaves",
+    "size_px": "Drawn at",
+    "form": "Fine traits",
+    "fine_scale": "Scale of fine traits",
+    "fold": "Part that validates",
+    "groups": "Parameter groups",
+    "normalise": "Normalisation",
+    "drop_rate": "Dropout",
+    "drop_path_rate": "Stochastic depth",
+    "frozen_norms_train": "Frozen norm layers go on learning",
+    "weights": "Weights at the start",
+    "file": "Weights file",
+    "beta1": "Momentum (beta1)",
+    "beta2": "beta2",
+    "eps": "epsilon",
+    "cycle_momentum": "Momentum cycles with the rate",
+    "threads": "CPU threads",
+    "crop_pct": "Centre crop",
+    "tta_views": "TTA views",
+    "tta_beta": "TTA weight of the plain picture",
+}
+STEPS = {
+    "lr": 5e-4, "eps": 1e-6, "div": 5.0, "div_final": 1e4, "lr_ratio": 10.0, "rotate_deg": 5.0,
+    "weight_decay": 0.005, "fine_scale": 0.005, "beta2": 0.01, "beta1": 0.01,
+    "batch_size": 8, "n": 100, "size_px": 16, "size": 16, "presize_px": 16,
+}  # fmt: skip
+_NUDGE = 1e-9  # bounds that exclude their end
+
+
+def field_input(
+    part: type[Part],
+    name: str,
+    value: Any,
+    path: tuple[str, ...],
+    *,
+    label: str = "",
+    width: Any = "stretch",
+) -> None:
+    """An input for one field; its edits go to `path` of the draft."""
+    info = part.model_fields[name]
+    kind, optional = _kind(info)
+    key = editing.seed(".".join(path), value)
+    common = {
+        "key": key,
+        "help": help_of(info),
+        "on_change": editing.put,
+        "args": (path, key),
+        "width": width,
+    }
+    label = label or label_of(name, info)
+    choices = get_args(kind) if get_origin(kind) is Literal else None
+    if choices:
+        st.selectbox(label, choices, format_func=_words, **common)
+    elif kind is bool:
+        st.toggle(label, **common)
+    elif kind in (int, float):
+        number = {"placeholder": "auto"} if optional else {"required": True}
+        st.number_input(label, **_limits(name, info, kind), **number, **common)
+    elif kind is str:
+        st.text_input(label, **common)
+
+
+def fields_row(
+    part: type[Part], values: Part, names: Sequence[str], path: tuple[str, ...], width: int = 190
+) -> None:
+    """Several fields side by side; they wrap where the screen is narrow."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        for name in names:
+            field_input(part, name, getattr(values, name), (*path, name), width=width)
+
+
+def label_of(name: str, info: FieldInfo) -> str:
+    """What people call a field, with its unit."""
+    words = LABELS.get(name) or name.replace("_", " ").capitalize()
+    unit = _extra(info).get("unit", "")
+    plain_unit = unit and unit not in words.lower() and unit != "epochs"
+    return f"{words}, {unit}" if plain_unit else words
+
+
+def help_of(info: FieldInfo) -> str:
+    """The field's help, its bounds and its source, as Markdown."""
+    low, high = _bounds(info)
+    parts = [plain(info.description or "")]
+    if low is not None and high is not None:
+        parts.append(f"From {low:g} to {high:g}.")
+    if source := _extra(info).get("source"):
+        parts.append(f"Source: {plain(source)}.")
+    return " ".join(parts)
+
+
+def simple(info: FieldInfo) -> bool:
+    """Whether `field_input` can draw this field: one number, choice, switch or text."""
+    kind, _ = _kind(info)
+    return get_origin(kind) is Literal or kind in (bool, int, float, str)
+
+
+def _kind(info: FieldInfo) -> tuple[Any, bool]:
+    """(type without None, whether None is allowed)."""
+    members = [info.annotation]
+    if get_origin(info.annotation) in (Union, types.UnionType):
+        members = list(get_args(info.annotation))
+    kinds = [kind for kind in members if kind is not types.NoneType]
+    return kinds[0] if len(kinds) == 1 else None, types.NoneType in members
+
+
+def _extra(info: FieldInfo) -> dict[str, Any]:
+    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+
+
+def _bounds(info: FieldInfo) -> tuple[float | None, float | None]:
+    found = {key: getattr(rule, key) for rule in info.metadata for key in ("ge", "gt", "le", "lt")
+             if hasattr(rule, key)}  # fmt: skip
+    return found.get("ge", found.get("gt")), found.get("le", found.get("lt"))
+
+
+def _limits(name: str, info: FieldInfo, kind: type) -> dict[str, Any]:
+    """min_value, max_value, step and format of a number input."""
+    low, high = _bounds(info)
+    open_low = any(hasattr(rule, "gt") for rule in info.metadata)
+    open_high = any(hasattr(rule, "lt") for rule in info.metadata)
+    if kind is int:
+        low, high = (None if low is None else int(low) + open_low,
+                     None if high is None else int(high) - open_high)  # fmt: skip
+        return {"min_value": low, "max_value": high, "step": STEPS.get(name, 1)}
+    low = None if low is None else float(low) + _NUDGE * open_low
+    high = None if high is None else float(high) - _NUDGE * open_high
+    step = STEPS.get(name, 0.05)
+    return {"min_value": low, "max_value": high, "step": step, "format": "%g"}
+
+
+_SAID = {
+    "all": "everything",
+    "head": "the head only",
+    "last-norm+head": "last norm + head (FixRes)",
+    "one-cycle": "rise and fall (one-cycle)",
+    "as-test": "as in validation",
+    "random-resized-crop": "random resized crop",
+    "hub": "pretrained (timm hub)",
+    "tenth": "a tenth",
+    "geometric": "spread in ratio",
+    "adamw": "AdamW",
+    "adam": "Adam",
+    "kfold": "k-th of n parts",
+    "folders": "as the folders say",
+    "column": "as a column says",
+    "imagenet": "ImageNet's",
+    "half": "-1 to 1",
+    "zeros": "black (zeros)",
+    "dihedral": "any of 8 (dihedral)",
+    "horizontal": "left-right",
+}
+
+
+def _words(choice: str) -> str:
+    return _SAID.get(choice, choice)

@@ -1,0 +1,191 @@
+"""What a person can do with a run: stop, continue, clone, compare with a baseline, tidy away.
+
+actions(run, status, seen)                # a row of buttons; one of them is primary
+offer_baseline(run, seen, siblings)       # the fair opponent, one click
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import streamlit as st
+
+from lab.errors import LabError
+from lab.jobs.client import StatusRow, cancel, resume_run, stop_after_stage, stop_run, submit_run
+from lab.recipe import Recipe
+from lab.recipe.baselines import fixed_same_epochs, fixed_same_pixels, fixed_same_time
+from lab.runs.folder import STOP_AFTER_STAGE, RunFolder
+from lab.runs.index import RunRow
+from lab.runs.status import standing
+from lab.schedules.budget import forecast
+from lab.schedules.plan import make_plan
+from lab.ui import format as fmt
+from lab.ui import state, watch
+from lab.ui.messages import guard, plain
+from lab.ui.run_cache import Snapshot
+
+
+WATCHED = "lab.watch"  # the run that this session looked at last
+PICKED = "compare.runs"  # the runs that Compare shows, a list of ids
+
+
+def open_run(run_id: str) -> None:
+    """Watch a run, in this session and in the address."""
+    st.session_state[WATCHED] = run_id
+    st.query_params["run"] = run_id
+
+
+def actions(run: RunFolder, status: StatusRow, seen: Snapshot | None, compared: bool) -> None:
+    """The buttons that fit the status. `compared`: there is something to compare it with."""
+    workspace = state.workspace()
+    with st.container(horizontal=True, gap="small", key="runs.actions"):
+        if status.status in watch.LIVE:
+            _live_buttons(run, seen)
+        elif status.status in watch.WAITING:
+            _do("Take out of the queue", "cancel", lambda: cancel(workspace, run.id), "close")
+        elif status.status == "finished":
+            _finished_buttons(run, compared)
+        elif seen is not None:
+            words = "Put it back" if status.status == "cancelled" else "Continue"
+            _do(words, "resume", lambda: resume_run(workspace, run.id), "play_arrow", primary=True)
+        if seen is not None:
+            clone_button(run, seen.recipe)
+        if status.status not in (*watch.LIVE, *watch.WAITING):
+            _delete(run)
+
+
+def _live_buttons(run: RunFolder, seen: Snapshot | None) -> None:
+    workspace = state.workspace()
+    _do("Stop now", "stop", lambda: stop_run(workspace, run.id), "stop")
+    if run.wish() == STOP_AFTER_STAGE:
+        _do("Keep going", "keep", lambda: _keep_going(run), "play_arrow")
+    elif seen is not None and len(seen.stages) < len(seen.recipe.stages) - 1:
+        later = lambda: stop_after_stage(workspace, run.id)  # noqa: E731
+        _do("Stop after this stage", "stage", later, "skip_next")
+
+
+def _keep_going(run: RunFolder) -> str:
+    run.clear_wish()
+    return "It goes on to the end."
+
+
+def _finished_buttons(run: RunFolder, compared: bool) -> None:
+    """Where to go from here."""
+    go = {"compare": ("Compare", "compare_arrows"), "inspect": ("Look inside", "search"),
+          "export": ("Take it home", "download")}  # fmt: skip
+    for page, (words, icon) in go.items():
+        kind = "primary" if page == "compare" and compared else "secondary"
+        if st.button(words, key=f"runs.{page}", icon=f":material/{icon}:", type=kind):
+            st.session_state[WATCHED] = run.id
+            st.switch_page(f"pages/{page}.py")
+
+
+def _do(words: str, key: str, work: Callable[[], str], icon: str, primary: bool = False) -> None:
+    """A button that does something and says what it did."""
+    kind = "primary" if primary else "secondary"
+    if st.button(words, key=f"runs.{key}", icon=f":material/{icon}:", type=kind):
+        with guard():
+            st.toast(plain(work()))
+        st.rerun()
+
+
+def clone_button(run: RunFolder, recipe: Recipe) -> None:
+    """Make its recipe the draft, and go to the Schedule page."""
+    if st.button("Clone and change", key="runs.clone", icon=":material/content_copy:"):
+        name = f"{recipe.name or run.id} (copy)"[:120]
+        state.set_draft(recipe.but(name=name))
+        st.switch_page("pages/schedule.py")
+
+
+def _delete(run: RunFolder) -> None:
+    with st.popover("Delete", icon=":material/delete:", key="runs.delete"):
+        st.markdown("This removes the run with its weights and scores. It cannot be undone.")
+        if st.button("Delete for good", key="runs.delete.sure"):
+            with guard():
+                delete_run(run)
+            st.session_state.pop(WATCHED, None)
+            st.query_params.pop("run", None)
+            st.rerun()
+
+
+def delete_run(run: RunFolder) -> None:
+    """Remove a run that has ended. Raises LabError for one that lives or waits."""
+    status = standing(run).status
+    if status in (*watch.LIVE, *watch.WAITING):
+        raise LabError(f"This run is {status}.", "Stop it first.")
+    run.recipe_file.unlink(missing_ok=True)  # without a recipe it is no run, whatever stays
+    shutil.rmtree(run.path, ignore_errors=True)
+
+
+def baselines_of(seen: Snapshot) -> dict[str, tuple[str, Recipe]]:
+    """Fair opponents at the final size: kind -> (words, recipe). Empty for a run of one size."""
+    recipe, epochs = seen.recipe, seen.epochs
+    if len({stage.hw for stage in recipe.stages}) < 2 or not len(epochs):
+        return {}
+    final = recipe.stages[-1].hw
+    own = epochs[(epochs["height"] == final[0]) & (epochs["width"] == final[1])]
+    found = {}
+    if len(own):
+        each, whole = float(own["seconds"].median()), float(epochs["seconds"].sum())
+        found["time"] = ("Same time", fixed_same_time(recipe, each, whole))
+    found["pixels"] = ("Same pixels", fixed_same_pixels(recipe))
+    found["epochs"] = ("Same epochs", fixed_same_epochs(recipe))
+    return found
+
+
+def offer_baseline(run: RunFolder, seen: Snapshot, primary: bool) -> None:
+    """Launch the fixed-size opponent: same pictures, same split, same seed, same choices."""
+    kinds = baselines_of(seen)
+    if not kinds:
+        return
+    size = fmt.size(*seen.recipe.stages[-1].hw)
+    with st.container(border=True, key="runs.baseline.box"):
+        st.markdown(f"**Did growing help?** Train once at {size} from the start, and compare.")
+        kind = st.segmented_control(
+            "Matched by", list(kinds), key="runs.baseline.kind", default=next(iter(kinds)),
+            format_func=lambda name: f"{kinds[name][0]}: {kinds[name][1].total_epochs} epochs",
+            required=True,
+            help="Same time is the fairest: both get as long on this machine. Same epochs usually "
+            "costs the fixed size more.",
+        )  # fmt: skip
+        if st.button("Run the fixed-size baseline", key="runs.baseline",
+                     icon=":material/balance:", type="primary" if primary else "secondary"):  # fmt: skip
+            with guard():
+                found = launch_baseline(run, seen, kinds[kind][1], kind)
+            open_run(found.id)
+            st.rerun()
+
+
+def launch_baseline(run: RunFolder, seen: Snapshot, recipe: Recipe, kind: str) -> RunFolder:
+    """Queue it in the run's experiment, on the run's device, with what was chosen for the run."""
+    meta = run.meta()
+    experiment = meta.get("experiment") or run.id
+    if not meta.get("experiment"):
+        run.set_meta(experiment=experiment)
+    chosen = seen.started
+    if recipe.precision == "auto" and chosen.get("precision"):
+        recipe = recipe.but(precision=chosen["precision"])
+    device = chosen.get("device") or "auto"
+    seconds = _seconds(recipe, seen, device)
+    about = {"experiment": experiment, "role": "baseline", "baseline_of": run.id,
+             "baseline": f"fixed-same-{kind}", "prediction": meta.get("prediction") or {}, "forecast_s": seconds}  # fmt: skip
+    return submit_run(
+        state.workspace(), recipe, meta=about, device=device, owner=meta.get("owner", ""),
+        forecast_s=seconds,
+    )  # fmt: skip
+
+
+def _seconds(recipe: Recipe, seen: Snapshot, device: str) -> float | None:
+    facts = state.facts_of(recipe, "cpu" if device == "auto" else device)
+    if facts.data is None or seen.plan is None:
+        return None
+    plan = make_plan(recipe, seen.plan.epochs[0].images, recipe.model.groups)
+    return forecast(recipe, plan, facts).seconds
+
+
+def siblings_of(row: RunRow | None, rows: list[RunRow]) -> list[RunRow]:
+    """The other runs of its experiment."""
+    if row is None or not row.experiment:
+        return []
+    return [other for other in rows if other.experiment == row.experiment and other.id != row.id]

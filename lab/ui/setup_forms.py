@@ -1,0 +1,145 @@
+"""What a schedule is trained on and with: pictures, network, optimizer and the rest of the recipe.
+
+data_form(recipe, facts);  network_form(recipe, facts);  rest_form(recipe)
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from lab.data.catalog import list_datasets
+from lab.recipe import Recipe
+from lab.recipe.dataset import DataSpec, Leaves, Split
+from lab.recipe.facts import Facts
+from lab.recipe.model import Evaluation, ModelSpec, Optimizer
+from lab.recipe.models import shipped_models
+from lab.recipe.stage import hw
+from lab.ui import editing
+from lab.ui import format as fmt
+from lab.ui.forms import field_input, fields_row
+from lab.ui.messages import plain
+from lab.ui.state import dataset_of, workspace
+
+LEAVES, PATH = "leaves", "path"
+
+
+def data_form(recipe: Recipe, facts: Facts) -> None:
+    """Which data set, and how it is divided."""
+    spec = recipe.dataset
+    names = {line.id: line.name for line in list_datasets(workspace())
+             if line.source.get("kind") != LEAVES}  # fmt: skip
+    names = {LEAVES: "Leaves, drawn by the lab", **names}
+    chosen = spec.id if spec.source == "imported" else spec.source
+    names.setdefault(chosen, spec.path or f"{chosen or 'none chosen'} (not here)")
+    key = editing.seed("dataset.choice", chosen)
+    st.selectbox(
+        "Data set", list(names), key=key, on_change=_put_dataset, args=(key,),
+        format_func=lambda found: names.get(found, found),
+        help="Import your own pictures on the Data page.",
+    )  # fmt: skip
+    if spec.source == LEAVES:
+        front = ("n", "size_px", "form", "seed")
+        fields_row(Leaves, spec.leaves, front, ("dataset", "leaves"), width=150)
+    else:
+        _target(spec)
+    if facts.data:
+        st.caption(
+            f"{fmt.count(facts.data.n_train)} pictures train, {fmt.count(facts.data.n_valid)} "
+            f"validate, {fmt.count(facts.data.n_test)} stay locked for a last look. "
+            f"{len(facts.data.classes)} classes, median short side {facts.data.short_px[1]} px."
+        )
+
+
+def _put_dataset(key: str) -> None:
+    chosen = st.session_state[key]
+    spec = {**st.session_state[editing.OURS]["dataset"], "target": ""}
+    if chosen in (LEAVES, PATH):
+        spec["source"] = chosen
+    else:
+        spec |= {"source": "imported", "id": chosen}
+    editing.put_value(("dataset",), spec)
+
+
+def _target(spec: DataSpec) -> None:
+    """Which label to learn, where the data bring several."""
+    recipe, _ = editing.current()
+    dataset = dataset_of(recipe)
+    if dataset is None or len(dataset.targets) < 2:
+        return
+    targets = list(dataset.targets)
+    key = editing.seed("dataset.target", spec.target or targets[0])
+    st.selectbox(
+        "What to learn", targets, key=key, on_change=editing.put, args=(("dataset", "target"), key)
+    )
+
+
+def network_form(recipe: Recipe, facts: Facts) -> None:
+    """The architecture and where its weights start."""
+    model = recipe.model
+    names = shipped_models()
+    options = names if model.name in names else [model.name, *names]
+    key = editing.seed("model.name", model.name)
+    st.selectbox(
+        "Network", options, key=key, accept_new_options=True, on_change=_put_name, args=(key,),
+        help="Cheapest first. Or type the name of any timm architecture.",
+    )  # fmt: skip
+    shown = ["weights", "groups"] + (["file"] if model.weights == "file" else [])
+    fields_row(ModelSpec, model, shown, ("model",))
+    if facts.model:
+        known = facts.model
+        st.caption(
+            f"{plain(known.name)}: {fmt.count(known.params / 1e6)} million weights, "
+            f"{known.gmacs_at_native:.1f} billion multiply-adds at {known.native_px} px, "
+            f"sizes from {known.min_px} px"
+            + (f" in steps of {known.step_px}." if known.step_px > 1 else ".")
+        )
+
+
+def _put_name(key: str) -> None:
+    name = (st.session_state[key] or "").strip()
+    if name:
+        editing.put_value(("model", "name"), name)
+
+
+def rest_form(recipe: Recipe) -> None:
+    """Optimizer, precision, seed, division of the pictures, final scores."""
+    st.caption("Training")
+    fields_row(type(recipe), recipe, ("seed", "precision", "threads"), ())
+    st.caption("Optimizer")
+    fields_row(Optimizer, recipe.optimizer, list(Optimizer.model_fields), ("optimizer",))
+    st.caption("Network")
+    rest = [name for name in ModelSpec.model_fields if name not in ("name", "weights", "groups", "file")]
+    fields_row(ModelSpec, recipe.model, rest, ("model",))
+    st.caption("Division of the pictures")
+    split = recipe.dataset.split
+    fields_row(Split, split, list(Split.model_fields), ("dataset", "split"))
+    if recipe.dataset.source == LEAVES:
+        field_input(
+            Leaves, "fine_scale", recipe.dataset.leaves.fine_scale,
+            ("dataset", "leaves", "fine_scale"), width=190,
+        )  # fmt: skip
+    st.caption("Final scores")
+    _final_size(recipe)
+    names = [name for name in Evaluation.model_fields if name != "size"]
+    fields_row(Evaluation, recipe.evaluation, names, ("evaluation",))
+
+
+def _final_size(recipe: Recipe) -> None:
+    size = recipe.evaluation.size
+    height, width = hw(size) if size else (None, None)
+    with st.container(horizontal=True):
+        for name, value in (("height", height), ("width", width if width != height else None)):
+            key = editing.seed(f"evaluation.{name}", value)
+            empty = "as the last stage" if name == "height" else "as the height"
+            label = "Final size, px" if name == "height" else "Width, px"
+            st.number_input(
+                label, 16, 1024, step=16, key=key, placeholder=empty, width=190,
+                on_change=_put_final, help=Evaluation.model_fields["size"].description,
+            )  # fmt: skip
+
+
+def _put_final() -> None:
+    high = st.session_state.get(editing.key("evaluation.height"))
+    wide = st.session_state.get(editing.key("evaluation.width"))
+    size = high if high is None or wide in (None, high) else [high, wide]
+    editing.put_value(("evaluation", "size"), size)

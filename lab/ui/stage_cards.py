@@ -1,0 +1,188 @@
+"""The stages as cards, each with an edge in its size's colour: edit, add, duplicate, move, remove.
+
+stage_cards(recipe, rows, problems, costs)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import streamlit as st
+
+from lab.errors import Problem
+from lab.recipe import Recipe
+from lab.recipe.stage import Augment, Stage
+from lab.schedules.budget import StageCost
+from lab.ui import editing
+from lab.ui import format as fmt
+from lab.ui.forms import field_input, fields_row, simple
+from lab.ui.messages import plain
+from lab.ui.palette import size_colour
+
+FRONT = ("epochs", "frozen_epochs", "lr", "batch_size", "resize", "trainable")
+FOLDED = {
+    "Rate": (
+        "schedule", "pct_start", "div", "div_final", "group_rates", "lr_ratio", "weight_decay",
+    ),
+    "Framing": ("min_scale", "pad_mode", "presize_px", "valid_resize", "valid_crop_pct"),
+}  # fmt: skip
+MOST_STAGES = 24
+_ROW = re.compile(r"stages\.(\d+)(?:\.|$)")
+
+
+def stage_cards(
+    recipe: Recipe, rows: Sequence[str], problems: Sequence[Problem], costs: Sequence[StageCost]
+) -> None:
+    """A card per stage, then the button that adds one."""
+    sides = [stage.size for stage in recipe.stages]
+    _edges({row: size_colour(stage.size, sides) for row, stage in zip(rows, recipe.stages)})
+    for index, (row, stage) in enumerate(zip(rows, recipe.stages)):
+        mine = [problem for problem in problems if row_of(problem) == index]
+        with st.container(border=True, key=f"schedule-card-{row}"):
+            _head(index, len(rows), row, stage, costs[index])
+            _front(row, stage)
+            for problem in mine:
+                _note(problem)
+            _folded(row, stage)
+    st.button(
+        "Add a stage",
+        key="schedule.add",
+        icon=":material/add:",
+        on_click=editing.add,
+        args=(rows,),
+        disabled=len(rows) >= MOST_STAGES,
+    )
+
+
+def row_of(problem: Problem) -> int | None:
+    """Which stage a problem is about; None for the rest of the recipe."""
+    found = _ROW.match(problem.where)
+    return int(found.group(1)) if found else None
+
+
+def _edges(colours: dict[str, str]) -> None:
+    rules = (
+        f".st-key-schedule-card-{row} {{ border-left: 8px solid {colour}; }}"
+        for row, colour in colours.items()
+    )
+    st.html(f"<style>{' '.join(rules)}</style>")
+
+
+def _head(index: int, n: int, row: str, stage: Stage, cost: StageCost) -> None:
+    about = [fmt.size(*stage.hw), f"{fmt.pixels(cost.pixels)} of training"]
+    if cost.seconds is not None:
+        about.append(f"about {fmt.minutes(cost.seconds)}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.markdown(f"**Stage {index + 1}** :gray[{' · '.join(about)}]", width="stretch")
+        _button("Move up", row, "arrow_upward", editing.move, (row, -1), index == 0)
+        _button("Move down", row, "arrow_downward", editing.move, (row, 1), index == n - 1)
+        _button("Duplicate", row, "content_copy", editing.duplicate, (row,), n >= MOST_STAGES)
+        _button("Remove", row, "delete", editing.remove, (row,), n == 1)
+
+
+def _button(what: str, row: str, icon: str, act, args: tuple, off: bool) -> None:
+    key = f"schedule.{what.split()[-1].lower()}.{row}"
+    st.button(
+        "", key=key, icon=f":material/{icon}:", help=what, on_click=act, args=args,
+        disabled=off, type="tertiary",
+    )  # fmt: skip
+
+
+def _front(row: str, stage: Stage) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        _size(row, stage)
+        for name in FRONT:
+            wide = 176 if name in ("resize", "trainable") else 136
+            path = ("stages", row, name)
+            field_input(Stage, name, getattr(stage, name), path, label=_SHORT[name], width=wide)
+
+
+_SHORT = {
+    "epochs": "Epochs",
+    "frozen_epochs": "Frozen first",
+    "lr": "Rate (lr)",
+    "batch_size": "Batch size",
+    "resize": "Resize by",
+    "trainable": "What learns",
+}
+
+
+def _size(row: str, stage: Stage) -> None:
+    height, width = stage.hw
+    square = height == width
+    key = editing.seed(f"stages.{row}.height", height)
+    st.number_input(
+        "Size, px" if square else "Height, px", 16, 1024, step=16, key=key, width=136,
+        required=True, on_change=_put_size, args=(row,),
+        help=Stage.model_fields["size"].description,
+    )  # fmt: skip
+
+
+def _width(row: str, stage: Stage) -> None:
+    height, width = stage.hw
+    key = editing.seed(f"stages.{row}.width", None if height == width else width)
+    st.number_input(
+        "Width, px", 16, 1024, step=16, key=key, width=190, placeholder="as the height",
+        on_change=_put_size, args=(row,), help="Empty: a square.",
+    )  # fmt: skip
+
+
+def _put_size(row: str) -> None:
+    """Callback: height and width together are the size. The width's input may be folded away."""
+    recipe, rows = editing.current()
+    height, width = recipe.stages[rows.index(row)].hw
+    wide = st.session_state.get(
+        editing.key(f"stages.{row}.width"), None if height == width else width
+    )
+    high = st.session_state.get(editing.key(f"stages.{row}.height"), height)
+    editing.put_value(("stages", row, "size"), high if wide in (None, high) else [high, wide])
+
+
+def _note(problem: Problem) -> None:
+    icon, colour = ("error", "red") if problem.level == "error" else ("warning", "orange")
+    words = f"**{plain(problem.what)}** {plain(problem.fix)}"
+    st.markdown(f":{colour}[:material/{icon}:] {words}")
+
+
+def _folded(row: str, stage: Stage) -> None:
+    """Everything else, drawn only while it is open."""
+    key = f"schedule.more.{row}"
+    more = st.expander("More: rate, framing, augmentation", key=key, on_change="rerun")
+    if not more.open:
+        return
+    with more:
+        for title, names in FOLDED.items():
+            st.caption(title)
+            fields_row(Stage, stage, names, ("stages", row))
+            if title == "Framing":
+                _width(row, stage)
+        _augment(row, stage)
+        if rest := other_fields():
+            st.caption("Other")
+            fields_row(Stage, stage, rest, ("stages", row))
+
+
+def _augment(row: str, stage: Stage) -> None:
+    path = ("stages", row, "augment")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Augmentation: random changes to training pictures", width="stretch")
+        st.button(
+            "Switch it off", key=f"schedule.still.{row}", type="tertiary", on_click=_still,
+            args=(row,), disabled=stage.augment.is_off, help="No random change at all.",
+        )  # fmt: skip
+    fields_row(Augment, stage.augment, list(Augment.model_fields), path)
+
+
+def _still(row: str) -> None:
+    off = Augment.off().model_dump()
+    for name, value in off.items():
+        st.session_state[editing.key(f"stages.{row}.augment.{name}")] = value
+    editing.put_value(("stages", row, "augment"), off)
+
+
+def other_fields() -> list[str]:
+    """Fields of a stage that no group names: a new one appears here by itself."""
+    named = {"size", "augment", *FRONT, *(name for names in FOLDED.values() for name in names)}
+    return [name for name, info in Stage.model_fields.items()
+            if name not in named and simple(info)]  # fmt: skip

@@ -1,0 +1,92 @@
+"""Home: the idea in a picture, a demo in one click with the guess first, the runs there are."""
+
+import streamlit as st
+
+from lab.runs.index import list_runs
+from lab.ui import format as fmt
+from lab.ui.demo import ROLES, DemoResult, hero_picture, latest_demo
+from lab.ui.launch import guess_inputs, launch_demo
+from lab.ui.messages import guard, plain
+from lab.ui.run_actions import WATCHED
+from lab.ui.run_table import run_table
+from lab.ui.state import facts_of, workspace
+
+LEAF = (
+    "A diseased leaf at 64, 96 and 128 pixels a side; its spots show rings only in the larger ones"
+)
+NAMES = {"progressive": "Growing sizes", "fixed": "One size"}
+
+
+def open_run(run_id: str) -> None:
+    """Show a run on the Runs page."""
+    st.session_state[WATCHED] = run_id
+    st.switch_page("pages/runs.py")
+
+
+def result_card(demo: DemoResult) -> None:
+    """Both error rates beside the guess, both times, the verdict."""
+    with st.container(border=True, key="home-result"):
+        st.subheader("Your latest demo")
+        with st.container(horizontal=True):
+            for role in ROLES:
+                row, guess = demo.rows[role], demo.guess.get(role)
+                guessed = f"you guessed {fmt.percent(guess)}" if guess is not None else None
+                st.metric(
+                    f"{NAMES[role]}: error", fmt.percent(row.error_rate), width=210,
+                    delta=guessed, delta_color="off", delta_arrow="off",
+                )  # fmt: skip
+                st.metric(
+                    f"{NAMES[role]}: time", fmt.minutes(row.seconds), width=210,
+                    delta=f"{row.sizes} px", delta_color="off", delta_arrow="off",
+                )  # fmt: skip
+        if demo.verdict:
+            st.markdown(plain(demo.verdict))
+            if st.button("See why on Compare", key="home.compare", icon=":material/balance:"):
+                st.session_state[WATCHED] = demo.rows["progressive"].id
+                st.switch_page("pages/compare.py")
+        else:
+            states = {NAMES[role].lower(): demo.rows[role].status for role in ROLES}
+            st.caption(
+                "Not finished yet: " + ", ".join(f"{k} {v}" for k, v in states.items()) + "."
+            )
+
+
+st.title("Does it help to start small?")
+left, right = st.columns([5, 6], gap="large", vertical_alignment="center")
+with left:
+    st.markdown(
+        "A network that learns to tell pictures apart need not see them at full size from the "
+        "start: small pictures are cheap, and the coarse things are learned from them first. "
+        "This lab trains on small pictures first and on larger ones later (*progressive "
+        "resizing*), and shows honestly whether that was better, faster, or neither."
+    )
+right.image(hero_picture(), width=540, alt=LEAF)
+
+with guard():
+    runs = list_runs(workspace())
+demo = latest_demo(workspace(), runs)
+
+with st.container(border=True, key="home-demo"):
+    st.subheader("Try it: two runs, about a minute")
+    st.markdown(
+        "Ten leaf diseases, drawn by the lab. One network grows from 64 to 128 px; another of the "
+        "same kind sees 128 px all along, for as many epochs. **Guess first:** which share of "
+        "new leaves will each get wrong? You may leave it open; blind guessing is wrong on about 80 %."
+    )
+    guess = guess_inputs("home")
+    if st.button("Run the demo", key="home.demo", type="primary", icon=":material/play_arrow:"):
+        with guard():
+            started = launch_demo(workspace(), facts_of, guess)
+        open_run(started[0].id)
+
+if demo:
+    result_card(demo)
+
+st.subheader("Your runs")
+if not runs:
+    st.markdown("None yet. Run the demo above, or make a schedule of your own.")
+    st.page_link("pages/schedule.py", label="Make a schedule", icon=":material/stairs:")
+else:
+    st.caption("Click a run to open it.")
+    if clicked := run_table(runs, key="home.runs"):
+        open_run(clicked)

@@ -1,0 +1,110 @@
+"""Schedule: choose sizes and epochs, see what they cost and what the network sees, guess, launch."""
+
+import streamlit as st
+
+from lab.recipe.baselines import BASELINES, fixed_same_epochs
+from lab.recipe.check import check, errors_of
+from lab.schedules.budget import forecast
+from lab.ui import charts, editing, tasks
+from lab.ui import format as fmt
+from lab.ui.draft_tools import json_tools, link_tools, open_link, presets
+from lab.ui.launch import SAID, device_here, guess_inputs, launch, plan_of
+from lab.ui.live_chart import live_chart
+from lab.ui.messages import guard, plain, show_problems
+from lab.ui.run_actions import WATCHED
+from lab.ui.setup_forms import data_form, network_form, rest_form
+from lab.ui.stage_cards import row_of, stage_cards
+from lab.ui.stage_views import stage_views
+from lab.ui.state import facts_of, workspace
+
+
+def cost_line() -> None:
+    """Pixels against the fixed size, seconds and where they come from, a way to measure."""
+    fixed = plan_of(fixed_same_epochs(recipe), facts)
+    share = plan.total_pixels / fixed.total_pixels
+    last = recipe.stages[-1]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.metric("Expected time", fmt.minutes(cost.seconds), width=150)
+        st.metric("Pixels", fmt.pixels(plan.total_pixels), width=150)
+        st.metric("Of a fixed size", fmt.percent(share, 0), width=150)
+        words = f"{fmt.percent(share, 0)} of the pixels of the same {recipe.total_epochs} epochs "
+        basis = cost.basis[:1].upper() + cost.basis[1:]
+        st.caption(f"{words} at {fmt.size(*last.hw)}. Time: {plain(basis)}.", width=300)
+        if st.button("Measure on this machine", key="schedule.measure", icon=":material/speed:",
+                     help="Times a few real steps at each size; takes about ten seconds.",
+                     disabled=bool(errors) or tasks.busy("schedule")):  # fmt: skip
+            with guard():
+                tasks.start("schedule", "calibrate", {"recipe": recipe.dump()})
+    if tasks.watch("schedule", ("calibrate",)) is not None:
+        st.rerun()
+
+
+st.title("How should the sizes grow?")
+st.caption(
+    "A schedule is a list of stages. Each stage trains for some epochs at one size; the weights go "
+    "on to the next. Start from one that is known to work, and change it."
+)
+open_link()
+with guard():
+    recipe, rows = editing.current()
+    facts = facts_of(recipe, device_here(workspace()))
+presets(recipe)
+
+plan = plan_of(recipe, facts)
+cost = forecast(recipe, plan, facts)
+problems = check(recipe, facts)
+errors = errors_of(problems)
+show_problems(editing.refused())
+live_chart(charts.timeline(plan), key="schedule.timeline", height=300)
+cost_line()
+
+st.subheader("The stages")
+stage_cards(recipe, rows, problems, cost.stages)
+
+left, right = st.columns(2, gap="large")
+with left:
+    st.subheader("The pictures")
+    data_form(recipe, facts)
+with right:
+    st.subheader("The network")
+    network_form(recipe, facts)
+show_problems(problem for problem in problems if row_of(problem) is None)
+more = st.expander("More: optimizer, seed, division, scores", key="schedule.rest", on_change="rerun")
+if more.open:
+    with more:
+        rest_form(recipe)
+with st.container(horizontal=True):
+    json_tools(recipe)
+    link_tools(recipe)
+
+st.subheader("What the network sees")
+st.caption("The same picture as each stage gives it to the network, at true relative size.")
+if facts.data is None:
+    st.info("Choose pictures first: then they are shown here.", icon=":material/info:")
+else:
+    stage_views(recipe, facts.data.n_train + facts.data.n_valid + facts.data.n_test)
+
+with st.container(border=True, key="schedule-launch"):
+    st.subheader("What do you expect?")
+    st.caption("Your guess is kept with the run and shown beside the result. You may leave it open.")
+    guess = guess_inputs("schedule")
+    with st.container(horizontal=True):
+        key = editing.seed("name", recipe.name)
+        st.text_input("Name", key=key, max_chars=120, on_change=editing.put, args=(("name",), key),
+                      width=300)  # fmt: skip
+        tags = st.multiselect("Tags", [], key="schedule.tags", accept_new_options=True, width=300,
+                              placeholder="for the list of runs", persist_state="session")  # fmt: skip
+    baselines = st.multiselect(
+        "Also run, for a fair comparison", list(BASELINES), ["fixed-same-epochs"], key="schedule.against",
+        format_func=SAID.get, persist_state="session", width=620,
+        help="They start by themselves, one after the other, with the same pictures and seed.",
+    )  # fmt: skip
+    if errors:
+        st.markdown("**Before it can start:**")
+        show_problems(errors)
+    if st.button("Launch", key="schedule.launch", type="primary", icon=":material/play_arrow:",
+                 disabled=bool(errors)):  # fmt: skip
+        with guard():
+            runs = launch(workspace(), recipe, facts, baselines=baselines, prediction=guess, tags=tags)
+        st.session_state[WATCHED] = runs[0].id
+        st.switch_page("pages/runs.py")
