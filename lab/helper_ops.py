@@ -1,10 +1,7 @@
 """What the helper can do: `op(arguments, workspace) -> (values, blobs)`, by name, in OPS.
 
-Importing this must stay cheap; what is slow to import goes into `warm_up`.
+Importing this stays cheap, so that the helper answers at once; the work is in lab/work/ops.py.
 """
-
-# TODO: only a stub. A fuller, uncommitted version (at least `stage_views` and `tta_image`, which
-# lab/ui calls) was overwritten by this file by mistake; its author has to write it back.
 
 from __future__ import annotations
 
@@ -14,12 +11,12 @@ from typing import Any
 from lab.workspace import Workspace
 
 Reply = tuple[dict[str, Any], list[bytes]]
+Op = Callable[[dict[str, Any], Workspace], Reply]
 
 
 def warm_up() -> None:
     """Import what is slow to import, once, before the first real request."""
-    import timm  # noqa: F401
-    import torch  # noqa: F401
+    import lab.work.ops  # noqa: F401
 
 
 def ping(arguments: dict[str, Any], workspace: Workspace) -> Reply:
@@ -28,4 +25,19 @@ def ping(arguments: dict[str, Any], workspace: Workspace) -> Reply:
     return arguments, blobs
 
 
-OPS: dict[str, Callable[[dict[str, Any], Workspace], Reply]] = {"ping": ping}
+def _heavy(name: str) -> Op:
+    def op(arguments: dict[str, Any], workspace: Workspace) -> Reply:
+        from lab.work import ops
+
+        return getattr(ops, name)(arguments, workspace)
+
+    return op
+
+
+OPS: dict[str, Op] = {
+    "ping": ping,
+    "model_facts": _heavy("model_facts"),
+    "stage_views": _heavy("stage_views"),
+    "tta_image": _heavy("tta_image"),
+    "test_image": _heavy("test_image"),
+}

@@ -1,15 +1,11 @@
 """Compare: did it help? Curves, final scores, cost and a verdict in words for the chosen runs."""
 
-import time
-
 import pandas as pd
 import streamlit as st
 
-from lab.analysis.compare import recipe_differences
 from lab.data.csvsafe import safe_csv
 from lab.runs.index import list_runs
 from lab.ui import comparison, state
-from lab.ui.choose import run_label
 from lab.ui.epoch_table import epoch_table, plain_table
 from lab.ui.live_chart import live_chart
 from lab.ui.messages import guard, plain, show_error
@@ -60,10 +56,10 @@ choice = [run_id for run_id, row in rows.items() if row.epochs]
 picked = st.session_state.get(PICKED)  # set by the page one comes from, or by the widget below
 picked = wanted() if picked is None else picked
 st.session_state[PICKED] = [run_id for run_id in picked if run_id in choice]
-now = time.time()
+names = {row.id: comparison.short_label(row, list(rows.values())) for row in rows.values()}
 chosen = st.multiselect(
     "Runs", choice, key=PICKED,
-    format_func=lambda run_id: run_label(rows[run_id], now) if run_id in rows else run_id,
+    format_func=lambda run_id: names.get(run_id, run_id),
     max_selections=comparison.MOST, on_change=remember, placeholder="Choose two or more runs",
 )  # fmt: skip
 st.session_state[comparison.STYLES] = comparison.styles(
@@ -108,14 +104,13 @@ st.caption(
 
 st.subheader("Final scores")
 scores = comparison.scores_table(found)
-shown = scores.assign(line=[comparison.swatch(entry.style) for entry in found])
 st.dataframe(
-    shown[["line", *scores.columns]], hide_index=True, key="compare.scores", placeholder="–",
-    column_config=comparison.NUMBERS | {"line": st.column_config.ImageColumn(" ", width=56)},
+    scores, hide_index=True, key="compare.scores", placeholder="–",
+    column_config=comparison.NUMBERS,
 )  # fmt: skip
-csv(scores, "scores")
+csv(scores.drop(columns="line"), "scores")
 
-left, right = st.columns(2, gap="large")
+left, right = st.columns([6, 5], gap="medium")
 with left:
     st.subheader("Error against cost")
     cost = "pixels" if x == "pixels" else "time"
@@ -125,9 +120,9 @@ with right:
     st.subheader("What each stage reached")
     stages = comparison.stage_table(found)
     if len(stages):
-        st.dataframe(stages, hide_index=True, key="compare.stages",
+        st.dataframe(stages, hide_index=True, key="compare.stages", placeholder="–",
                      column_config=comparison.NUMBERS)  # fmt: skip
-        csv(stages, "stages")
+        csv(stages.drop(columns="line"), "stages")
     else:
         st.caption("No stage is finished yet.")
 
@@ -144,9 +139,9 @@ if len(found) > 1:
             csv(table, "pairs")
 
     st.subheader("What was different")
-    differences = recipe_differences({entry.label: entry.seen.recipe for entry in found})
+    differences = comparison.differences(found)
     if len(differences):
-        st.dataframe(differences.astype(str), key="compare.recipes")
+        st.dataframe(differences, key="compare.recipes")
         csv(differences, "recipes", index=True)
     else:
         st.caption("Nothing: these runs have the same recipe.")

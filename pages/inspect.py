@@ -2,13 +2,10 @@
 
 import streamlit as st
 
-from lab.analysis.metrics import confusion
 from lab.analysis.tta import tta_report
-from lab.errors import LabError
-from lab.ui import charts, choose, look_again, tasks
-from lab.ui.evidence import FILTERS, NEED_VIEWS, evidence, in_cell, picked
-from lab.ui.live_chart import live_chart
-from lab.ui.messages import guard, plain, show_error
+from lab.ui import choose, look_again, picks, tasks
+from lab.ui.evidence import evidence
+from lab.ui.messages import guard, plain
 
 st.title("What does it see, and when does another look help?")
 with guard():
@@ -61,58 +58,23 @@ else:
 average = said.average(beta)
 
 # Picture by picture
+st.subheader("Picture by picture", anchor=False)
 ready = look_again.helper_is_ready()
 dataset_id = look_again.dataset_of(run, recipe)
 
 
-def choose_by_cell() -> None:
-    """The confusion matrix; a click on a cell shows its pictures."""
-    with st.expander("Which classes are mixed up", on_change="rerun", key="inspect.mixed") as box:
-        if not box.open:
-            return
-        st.caption("Rows: the true class. Columns: the answer. Click a cell to see its pictures.")
-        chart = charts.heat_map(list(said.classes), confusion(average, said.target).tolist())
-        height = min(24 * len(said.classes) + 150, 760)
-        clicked = live_chart(chart, "inspect.confusion", height, clickable=True)
-        if clicked and clicked.get("customdata"):
-            st.session_state[f"inspect.cell.{here}"] = tuple(clicked["customdata"])
-            st.session_state.pop(f"inspect.row.{here}", None)
-
-
 @st.fragment(run_every=None if ready else 1.0)
 def picture_by_picture() -> None:
+    """Its own fragment: choosing a picture redraws nothing above."""
     if not ready and look_again.helper_is_ready():
         st.rerun()
-    choose_by_cell()
-    cell = st.session_state.get(f"inspect.cell.{here}")
-    if cell:
-        rows = in_cell(said, average, *cell)
-        true, answer = (plain(said.classes[number]) for number in cell)
-        words, back = st.columns([4, 1], vertical_alignment="center")
-        words.write(f"True **{true}**, answered **{answer}**:")
-        if back.button("All filters", key="inspect.uncell", width="stretch"):
-            del st.session_state[f"inspect.cell.{here}"]
-            st.rerun(scope="fragment")
-    else:
-        kinds = [kind for kind in FILTERS if stored or kind not in NEED_VIEWS]
-        sizes = {kind: len(picked(said, kind, beta)) for kind in kinds}
-        kind = st.segmented_control(
-            "Show", kinds, default="corrected" if sizes.get("corrected") else "wrong",
-            format_func=lambda kind: look_again.filter_label(kind, sizes[kind]), required=True,
-            key=f"inspect.filter.{here}.{bool(stored)}", persist_state="session",
-        )  # fmt: skip
-        names = dict(enumerate(said.classes))
-        of_class = st.selectbox(
-            "Of class", [-1, *names], key=f"inspect.class.{here}", persist_state="session",
-            format_func=lambda number: names.get(number, "Every class"),
-        )  # fmt: skip
-        rows = picked(said, kind, beta, of_class)
+    rows, places = picks.choose(said, average, beta, here)
     if not len(rows):
         st.write("There are no such pictures.")
         return
     row = st.session_state.get(f"inspect.row.{here}")
     row = row if row in rows else int(rows[0])
-    page = look_again.turn_pages(len(rows), key=f"inspect.page.{here}")
+    page = look_again.turn_pages(len(rows), f"inspect.page.{here}", places)
     clicked = look_again.choose_picture(said, rows, average, dataset_id, page, row)
     if clicked is not None and clicked != row:
         st.session_state[f"inspect.row.{here}"] = clicked
@@ -121,8 +83,5 @@ def picture_by_picture() -> None:
     look_again.show_looks(run, stage, said, row, beta, int(k))
 
 
-st.subheader("Picture by picture", anchor=False)
-try:
+with guard():
     picture_by_picture()
-except LabError as error:
-    show_error(error)

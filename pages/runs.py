@@ -18,7 +18,7 @@ TICK_S = 1.2  # the live part is at most this old, and a little for the way
 
 
 def chosen_run(ids: list[str]) -> str:
-    """The run in the address, else the one this session watched, else a running one, else the newest."""
+    """The run in the address; else the one watched last, a running one, the newest."""
     running = [row.id for row in rows if row.status in watch.LIVE]
     wanted = [st.query_params.get("run"), st.session_state.get(WATCHED), *running]
     return next((run_id for run_id in wanted if run_id in ids), ids[0])
@@ -66,12 +66,13 @@ except LabError as error:
 compared = bool(run_actions.siblings_of(row, rows))
 moving = seen is not None and status.status in (*watch.WAITING, *watch.LIVE)
 view, paused = run_view.View(), False
-with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+with st.container(horizontal=True, gap="small"):
     run_actions.actions(run, status, seen, compared)
-    if seen is not None:
+if seen is not None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         view = run_view.view_controls()
-    if moving:
-        paused = st.toggle("Pause", key="runs.pause", help="Hold the picture still.")
+        if moving:
+            paused = st.toggle("Pause", key="runs.pause", help="Hold the picture still.")
 
 if seen is not None:
 

@@ -21,20 +21,20 @@ from lab.ui.state import facts_of, workspace
 def cost_line() -> None:
     """Pixels against the fixed size, seconds and where they come from, a way to measure."""
     fixed = plan_of(fixed_same_epochs(recipe), facts)
-    share = plan.total_pixels / fixed.total_pixels
-    last = recipe.stages[-1]
+    share = fmt.percent(plan.total_pixels / fixed.total_pixels, 0)
+    size = fmt.size(*recipe.stages[-1].hw)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.metric("Expected time", fmt.minutes(cost.seconds), width=150)
-        st.metric("Pixels", fmt.pixels(plan.total_pixels), width=150)
-        st.metric("Of a fixed size", fmt.percent(share, 0), width=150)
-        words = f"{fmt.percent(share, 0)} of the pixels of the same {recipe.total_epochs} epochs "
-        basis = cost.basis[:1].upper() + cost.basis[1:]
-        st.caption(f"{words} at {fmt.size(*last.hw)}. Time: {plain(basis)}.", width=300)
+        st.metric("Expected time", fmt.minutes(cost.seconds), width=180)
+        st.metric("Pixels to train on", fmt.pixels(plan.total_pixels), width=180)
         if st.button("Measure on this machine", key="schedule.measure", icon=":material/speed:",
                      help="Times a few real steps at each size; takes about ten seconds.",
                      disabled=bool(errors) or tasks.busy("schedule")):  # fmt: skip
             with guard():
                 tasks.start("schedule", "calibrate", {"recipe": recipe.dump()})
+    st.caption(
+        f"{share} of the pixels of the same {recipe.total_epochs} epochs at {size}. "
+        f"Time: {plain(cost.basis)}."
+    )
     if tasks.watch("schedule", ("calibrate",)) is not None:
         st.rerun()
 
@@ -89,8 +89,8 @@ with st.container(border=True, key="schedule-launch"):
     st.caption("Your guess is kept with the run and shown beside the result. You may leave it open.")
     guess = guess_inputs("schedule")
     with st.container(horizontal=True):
-        key = editing.seed("name", recipe.name)
-        st.text_input("Name", key=key, max_chars=120, on_change=editing.put, args=(("name",), key),
+        key = editing.key("name")
+        st.text_input("Name", recipe.name, key=key, max_chars=120, on_change=editing.put, args=(("name",), key),
                       width=300)  # fmt: skip
         tags = st.multiselect("Tags", [], key="schedule.tags", accept_new_options=True, width=300,
                               placeholder="for the list of runs", persist_state="session")  # fmt: skip

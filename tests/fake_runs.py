@@ -1,4 +1,4 @@
-"""Run folders as a worker leaves them, written in a blink: for screens and their tests, no training.
+"""Run folders as a worker leaves them, written in a blink: for screens and their tests.
 
 run = fake_run(workspace, "finished", name="64 to 128", experiment="demo")
 grow(run, writer, step)            # one more step of a run that "trains"
@@ -82,7 +82,7 @@ def _start(run: RunFolder, writer: EventWriter, plan: Plan, recipe: Recipe) -> N
     writer.write("progress", what="Preparing pictures", done=300, total=900)
     writer.write("run_started", **resolved, data=DATA | {"n_train": plan.epochs[0].images},
                  epochs=len(plan.epochs), steps=plan.total_steps, pixels=plan.total_pixels,
-                 versions={"lab": "0.1.0", "torch": "2.10", "timm": "1.0.26"}, host="here")  # fmt: skip
+                 versions={"lab": "0.1.0", "torch": "2.10"}, host="here")  # fmt: skip
 
 
 def grow(

@@ -57,7 +57,7 @@ def call(
                 continue
     except TimeoutError:
         raise LabError(
-            f"{op} took longer than {timeout:.0f} s.",
+            f"{op} took longer than {timeout:g} s.",
             "Try again; while a run trains everything takes longer.",
         ) from None
     raise LabError(

@@ -19,9 +19,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lab.analysis.compare import LEVEL, Comparison, compare_pair, final_predictions
+from lab.analysis.compare import (
+    LEVEL,
+    Comparison,
+    compare_pair,
+    final_predictions,
+    recipe_differences,
+)
 from lab.analysis.significance import rate_interval
 from lab.errors import LabError
+from lab.recipe import Recipe
 from lab.recipe.stage import hw
 from lab.runs.folder import RunFolder
 from lab.runs.index import RunRow
@@ -30,7 +37,7 @@ from lab.ui import format as fmt
 from lab.ui.charts.axis import AxisName
 from lab.ui.charts.base import Figure
 from lab.ui.charts.results import CostPoint
-from lab.ui.messages import plain
+from lab.ui.messages import place, plain
 from lab.ui.palette import run_style, size_colour
 from lab.ui.run_cache import Snapshot, snapshot
 
@@ -39,15 +46,16 @@ STYLES = "compare.styles"
 _PERCENT = st.column_config.NumberColumn(format="%.1f %%")
 _LOSS = st.column_config.NumberColumn(format="%.3f")
 NUMBERS = {
-    "error": _PERCENT, "95 % from": _PERCENT, "to": _PERCENT, "error at own size": _PERCENT,
-    "error at final size": _PERCENT, "log loss": _LOSS, "log loss at final size": _LOSS,
+    "error": _PERCENT, "95 % from": _PERCENT, "to": _PERCENT, "error, own size": _PERCENT,
+    "error, final size": _PERCENT, "log loss": _LOSS, "log loss at final size": _LOSS,
+    "line": st.column_config.ImageColumn(" ", width=56),
     "images/s": st.column_config.NumberColumn(format="%.0f"),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One run of the comparison. `label` is unlike any other's; `style` stays while it is chosen."""
+    """One run of the comparison. `label` is its own; `style` stays while it is chosen."""
 
     run: RunFolder
     row: RunRow
@@ -71,7 +79,7 @@ class Entry:
 
 
 def usual_choice(rows: Sequence[RunRow], watched: str | None) -> list[str]:
-    """The runs of the watched (else the newest) experiment; without one, the newest two finished."""
+    """The runs of the watched, else the newest experiment; else the newest two finished."""
     of_watched = next((row.experiment for row in rows if row.id == watched), "")
     newest = next((row.experiment for row in rows if row.experiment and row.epochs), "")
     experiment = of_watched or newest
@@ -115,35 +123,38 @@ def scores_table(found: Sequence[Entry]) -> pd.DataFrame:
         final, own = entry.final.get("final", {}), entry.final.get("own", {})
         low, high = interval(final)
         epochs = entry.seen.epochs
+        begun = len(epochs) > 0
         rows.append({
+            "line": swatch(entry.style),
             "run": entry.label,
-            "sizes": entry.row.sizes,
-            "scored at": _size(entry.final.get("final_size")),
             "error": _percent(final.get("error_rate")),
             "95 % from": _percent(low),
             "to": _percent(high),
-            "error at own size": _percent(own.get("error_rate")),
             "log loss": final.get("log_loss"),
-            "time": fmt.minutes(entry.seconds) if len(epochs) else fmt.MISSING,
-            "pixels": fmt.pixels(entry.pixels) if len(epochs) else fmt.MISSING,
-            "images/s": float(epochs["images_per_s"].mean()) if len(epochs) else None,
+            "time": fmt.minutes(entry.seconds) if begun else fmt.MISSING,
+            "pixels": fmt.pixels(entry.pixels) if begun else fmt.MISSING,
+            "images/s": float(epochs["images_per_s"].mean()) if begun else None,
+            "sizes": entry.row.sizes,
+            "scored at": _size(entry.final.get("final_size")),
+            "error, own size": _percent(own.get("error_rate")),
             "epochs": f"{len(epochs)} of {entry.seen.recipe.total_epochs}",
             "seed": entry.seen.recipe.seed,
         })  # fmt: skip
-    numbers = ("error", "95 % from", "to", "error at own size", "log loss", "images/s")
-    return pd.DataFrame(rows).astype({name: "float64" for name in numbers})
+    numbers = ("error", "95 % from", "to", "error, own size", "log loss", "images/s")
+    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, "float64"))
 
 
 def stage_table(found: Sequence[Entry]) -> pd.DataFrame:
-    """A row a finished stage: its errors at its own and at the final size."""
+    """A row a finished stage: its errors at its own and at the final size; `line` is its swatch."""
     rows = [
         {
+            "line": swatch(entry.style),
+            "size": _size(event["size"]),
+            "error, own size": _percent(event.get("own", {}).get("error_rate")),
+            "error, final size": _percent(event.get("final", {}).get("error_rate")),
             "run": entry.label,
             "stage": event["stage"] + 1,
-            "size": _size(event["size"]),
-            "error at own size": _percent(event.get("own", {}).get("error_rate")),
-            "scored at": _size(event["final_size"]),
-            "error at final size": _percent(event.get("final", {}).get("error_rate")),
+            "final size": _size(event["final_size"]),
             "log loss at final size": event.get("final", {}).get("log_loss"),
         }
         for entry in found
@@ -257,8 +268,16 @@ def cost_words(a: Entry, b: Entry) -> str:
     return f"{quick.label} took {fmt.percent(less, 0)} less time ({times}), with {pixels}."
 
 
+def short_label(row: RunRow, rows: Sequence[RunRow]) -> str:
+    """A name for a chip: `Quick demo, 12.3 %`; with the end of its id where two have that name."""
+    name = row.name or row.id
+    if sum((other.name or other.id) == name for other in rows) > 1:
+        name = f"{name} ({row.id[-4:]})"
+    return f"{name}, {fmt.percent(row.error_rate)}" if row.error_rate is not None else name
+
+
 def answer(found: Sequence[Entry]) -> list[str]:
-    """The short answer on top, as Markdown: who makes fewer errors, at what cost, what was guessed."""
+    """The answer on top, as Markdown: fewer errors, at what cost, what was guessed."""
     ready = [entry for entry in found if entry.final]
     lines = []
     if len(ready) == 2:
@@ -274,36 +293,73 @@ def answer(found: Sequence[Entry]) -> list[str]:
     if waiting:
         lines.append(f"Not scored yet: {', '.join(waiting)}.")
     guesses = guess_lines(found)
-    return lines + ([f"Guessed before the launch: {plain('; '.join(guesses))}."] if guesses else [])
+    return lines + ([f"Guesses before the launch. {plain('; '.join(guesses))}."] if guesses else [])
 
 
 def _short(row: Comparison, pair: Sequence[Entry]) -> str:
     """The verdict without its interval, which stands below."""
     if row.difference is None or row.p is None:
         return row.verdict
-    rates = {entry.run.id: entry.final["final"]["error_rate"] for entry in pair}
+    rates = {entry.run.id: fmt.percent(entry.final["final"]["error_rate"]) for entry in pair}
     names = {entry.run.id: entry.label for entry in pair}
-    a, b = (f"{names[run_id]} {fmt.percent(rates[run_id])}" for run_id in (row.a, row.b))
     if row.p >= LEVEL:
-        return f"Not enough evidence that one is better: {a}, {b} wrong."
-    better = row.b if row.difference > 0 else row.a
-    return f"{names[better]} makes fewer errors: {a}, {b} wrong."
+        each = " and ".join(f"{rates[run]} wrong ({names[run]})" for run in (row.a, row.b))
+        return f"Not enough evidence that one is better: {each}."
+    better, worse = (row.b, row.a) if row.difference > 0 else (row.a, row.b)
+    return f"{names[better]} makes fewer errors: {rates[better]} against {rates[worse]}."
 
 
 def guess_lines(found: Sequence[Entry]) -> list[str]:
-    """The guesses made before the launches."""
-    guesses = [(entry.label, watch.guess_words(entry.run.meta())) for entry in found]
-    return [f"{label}: {guess}" for label, guess in guesses if guess]
+    """The guesses made before the launches, each with what came of it."""
+    lines = []
+    for entry in found:
+        guess = watch.guess_words(entry.run.meta())
+        came = entry.final.get("final", {}).get("error_rate")
+        result = f", came to {fmt.percent(came)}" if came is not None else ""
+        if guess:
+            lines.append(f"{entry.label}: {guess}{result}")
+    return lines
+
+
+def differences(found: Sequence[Entry]) -> pd.DataFrame:
+    """Recipes side by side, only where they differ, the places in words.
+
+    Of a stage that some run does not have, only what sets it apart from its own run's first stage.
+    """
+    recipes = {entry.label: entry.seen.recipe for entry in found}
+    table = recipe_differences(recipes)
+    kept = [path for path in table.index if _tells(str(path), list(recipes.values()))]
+    return table.loc[kept].rename(index=lambda path: place(str(path))).astype(str)
+
+
+def _tells(path: str, recipes: Sequence[Recipe]) -> bool:
+    parts = path.split(".")
+    if parts[0] != "stages" or parts[-1] in ("size", "epochs"):
+        return True
+    number = int(parts[1])
+    if all(len(recipe.stages) > number for recipe in recipes):
+        return True
+    return any(
+        _at(recipe, number, parts[2:]) != _at(recipe, 0, parts[2:])
+        for recipe in recipes
+        if len(recipe.stages) > number
+    )
+
+
+def _at(recipe: Recipe, stage: int, path: Sequence[str]) -> Any:
+    value: Any = recipe.stages[stage]
+    for name in path:
+        value = getattr(value, name)
+    return value
 
 
 def swatch(style: int) -> str:
     """A run's line as a picture for a table cell."""
     colour, dash = run_style(style)
     strokes = {"solid": "", "dash": "9 5", "dot": "2 4", "dashdot": "9 4 2 4", "longdash": "15 5"}
-    svg = (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="44" height="16"><line x1="2" y1="8" x2="42" '
-        f'y2="8" stroke="{colour}" stroke-width="4" stroke-dasharray="{strokes[dash]}"/></svg>'
-    )
+    line = '<line x1="2" y1="8" x2="42" y2="8" stroke-width="4" '
+    line += f'stroke="{colour}" stroke-dasharray="{strokes[dash]}"/>'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="44" height="16">{line}</svg>'
     return "data:image/svg+xml;utf8," + urllib.parse.quote(svg)
 
 

@@ -6,6 +6,7 @@ presets(recipe);  json_tools(recipe);  link_tools(recipe);  open_link()
 from __future__ import annotations
 
 import json
+import zlib
 
 import streamlit as st
 
@@ -23,9 +24,9 @@ def presets(recipe: Recipe) -> None:
     """Choose a preset, read its story, take an edit back."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         known = recipe.preset if recipe.preset in PRESETS else None
-        key = editing.seed("preset", known)
+        names, key = list(PRESETS), editing.key("preset")
         st.selectbox(
-            "Start from", list(PRESETS), key=key, format_func=lambda name: PRESETS[name].title,
+            "Start from", names, names.index(known) if known else None, key=key, format_func=lambda name: PRESETS[name].title,
             on_change=_load, args=(key,), width=320, placeholder="a preset",
         )  # fmt: skip
         st.button(
@@ -71,10 +72,9 @@ def json_tools(recipe: Recipe) -> None:
                            key="schedule.download", icon=":material/download:",
                            on_click="ignore")  # fmt: skip
         st.file_uploader("Bring a recipe.json", "json", key=FILE, on_change=_upload)
-        key = editing.seed("json", text)
-        if st.session_state.get("schedule.json.of") != text:  # edited in the cards meanwhile
-            st.session_state["schedule.json.of"] = st.session_state[key] = text
-        st.text_area("The recipe", key=key, height=360)
+        # Another text, another widget: what was edited in the cards meanwhile is shown.
+        key = editing.key(f"json.{zlib.crc32(text.encode())}")
+        st.text_area("The recipe", text, key=key, height=360)
         st.button("Take it over", key="schedule.json.apply", on_click=_apply, args=(key,))
         if error := st.session_state.get("schedule.json.error"):
             show_error(error)

@@ -1,8 +1,8 @@
 """The draft under the pen: each edit is a callback that changes it before the page is drawn again.
 
     recipe, rows = editing.current()                  # rows: a lasting id per stage
-    key = editing.seed("lr.s3", value)                # a widget's key, holding the draft's value
-    st.number_input("Rate", key=key, on_change=editing.put, args=(("stages", "s3", "lr"), key))
+    path, key = ("stages", "s3", "lr"), editing.key("stages.s3.lr")
+    st.number_input("Rate", value=value, key=key, on_change=editing.put, args=(path, key))
 
 Widgets are views; the draft is the truth. Rows have ids of their own, so that a moved stage takes its
 values along. A change from elsewhere (preset, undo, link, another page) gives all widgets new keys.
@@ -36,20 +36,13 @@ def key(name: str) -> str:
     return f"schedule.{st.session_state.get(ROUND, 0)}.{name}"
 
 
-def seed(name: str, value: Any) -> str:
-    """The key of a widget, which shows `value` when it appears."""
-    found = key(name)
-    st.session_state.setdefault(found, value)
-    return found
-
-
 def put(path: tuple[str, ...], widget: str) -> None:
     """Callback: take a widget's value into the draft. What the recipe refuses is told, not taken."""
     put_value(path, st.session_state.get(widget))
 
 
-def put_value(path: tuple[str, ...], value: Any) -> None:
-    """Change one place of the draft. A path may name a stage by its id."""
+def put_value(path: tuple[str, ...], value: Any, anew: bool = False) -> None:
+    """Change one place of the draft; `anew` where several widgets show it. A path may name a stage."""
     values = draft().dump()
     place = values
     *parents, last = _numbered(path)
@@ -57,6 +50,8 @@ def put_value(path: tuple[str, ...], value: Any) -> None:
         place = place[name]
     place[last] = value
     _commit(values)
+    if anew:
+        st.session_state[ROUND] += 1
 
 
 def load(recipe: Recipe) -> None:

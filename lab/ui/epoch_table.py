@@ -1,6 +1,6 @@
-"""The table of epochs as the books print it: it grows row by row, each row edged in its size's colour.
+"""The table of epochs as books print it: it grows row by row, rows edged in their size's colour.
 
-    epoch_table(seen.epochs, seen.plan, key="runs.epochs", current=seen.latest)
+    epoch_table(seen.epochs, seen.sides, key="runs.epochs", current=seen.latest)
 
 Text goes in as text. A reader who has scrolled up stays there; one at the end sees new rows come.
 """
@@ -99,6 +99,7 @@ tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { border-left: 6px solid var(--edge, transparent); }
 td.size span { display: inline-block; min-width: 2.2em; padding: 0 7px; border-radius: 4px;
   text-align: center; background: var(--edge); color: var(--ink); }
+@media (max-width: 600px) { th, td { padding: 4px 7px; } }
 tr.open td { opacity: 0.65; font-style: italic; }
 tr.open td.size { opacity: 1; font-style: normal; }
 """

@@ -20,8 +20,8 @@ from lab.runs.folder import RunFolder
 
 FILTERS = {
     "wrong": "Wrong",
-    "corrected": "Corrected by views",
-    "corrupted": "Corrupted by views",
+    "corrected": "Corrected",
+    "corrupted": "Corrupted",
     "unsure": "Least certain",
     "split": "Views disagree",
     "loss": "Largest loss",

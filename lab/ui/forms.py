@@ -84,7 +84,7 @@ def field_input(
     """An input for one field; its edits go to `path` of the draft."""
     info = part.model_fields[name]
     kind, optional = _kind(info)
-    key = editing.seed(".".join(path), value)
+    key = editing.key(".".join(path))
     common = {
         "key": key,
         "help": help_of(info),
@@ -95,14 +95,24 @@ def field_input(
     label = label or label_of(name, info)
     choices = get_args(kind) if get_origin(kind) is Literal else None
     if choices:
-        st.selectbox(label, choices, format_func=_words, **common)
+        st.selectbox(label, choices, choices.index(value), format_func=_words, **common)
     elif kind is bool:
-        st.toggle(label, **common)
+        st.toggle(label, value, **common)
+    elif kind in (int, float) and optional:
+        optional_number(label, value, **_limits(name, info, kind), **common)
     elif kind in (int, float):
-        number = {"placeholder": "auto"} if optional else {"required": True}
-        st.number_input(label, **_limits(name, info, kind), **number, **common)
+        st.number_input(label, value=value, **_limits(name, info, kind), **common)
     elif kind is str:
-        st.text_input(label, **common)
+        st.text_input(label, value, **common)
+
+
+def optional_number(
+    label: str, value: float | None, *, key: str, placeholder: str = "auto", **options: Any
+) -> None:
+    """A number that may be left empty. Streamlit lets an input be emptied only if it began empty."""
+    # Set in every run: a value that is set once is lost where a second run follows at once.
+    st.session_state[key] = value
+    st.number_input(label, value=None, key=key, placeholder=placeholder, **options)
 
 
 def fields_row(

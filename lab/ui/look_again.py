@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lab.analysis.tta import running_averages
 from lab.errors import LabError
@@ -19,7 +20,7 @@ from lab.recipe import Recipe
 from lab.runs.folder import RunFolder
 from lab.ui import format as fmt
 from lab.ui import pictures, state
-from lab.ui.evidence import COUNTED, FILTERS, Evidence
+from lab.ui.evidence import Evidence
 from lab.ui.gallery import Group, Thumb, gallery
 from lab.ui.messages import plain, show_error
 from lab.ui.palette import size_colour
@@ -42,7 +43,7 @@ def summary(report: dict[str, Any]) -> None:
     )  # fmt: skip
     two.metric(
         "Log loss with views", fmt.decimal(after["log_loss"]),
-        _delta(fmt.decimal(after["log_loss"] - before["log_loss"])), delta_color="inverse",
+        f"{after['log_loss'] - before['log_loss']:+.3f}", delta_color="inverse",
         delta_description=f"from {fmt.decimal(before['log_loss'])}",
         help="How little probability the true classes get; lower is better.",
     )  # fmt: skip
@@ -71,11 +72,6 @@ def summary_words(report: dict[str, Any]) -> str:
     return f"{changed}: more than chance explains, it **{verb}** here ({shown}). {price}"
 
 
-def filter_label(kind: str, n: int) -> str:
-    """A filter with how many it leaves, where it leaves some out."""
-    return f"{FILTERS[kind]} ({fmt.count(n)})" if kind in COUNTED else FILTERS[kind]
-
-
 def dataset_of(run: RunFolder, recipe: Recipe) -> str:
     """The data set that the item numbers belong to; '' with words where it is gone or changed."""
     dataset = state.dataset_of(recipe)
@@ -89,12 +85,12 @@ def dataset_of(run: RunFolder, recipe: Recipe) -> str:
     return dataset.id
 
 
-def turn_pages(n: int, key: str) -> int:
-    """Which page of thumbnails, from 0."""
+def turn_pages(n: int, key: str, places: Sequence[DeltaGenerator]) -> int:
+    """Which page of thumbnails, from 0. `places`: for the words and the two buttons."""
     pages = -(-n // PAGE_SIZE)
     page = min(st.session_state.get(key, 0), pages - 1)
     if pages > 1:
-        words, earlier, later = st.columns([4, 1, 1], vertical_alignment="center")
+        words, earlier, later = places
         if earlier.button("Earlier", key="inspect.earlier", disabled=page == 0, width="stretch"):
             page -= 1
         last = page >= pages - 1

@@ -1,6 +1,6 @@
 """What a person can do with a run: stop, continue, clone, compare with a baseline, tidy away.
 
-actions(run, status, seen)                # a row of buttons; one of them is primary
+actions(run, status, seen, compared)      # buttons; at most one of them is primary
 offer_baseline(run, seen, siblings)       # the fair opponent, one click
 """
 
@@ -25,7 +25,6 @@ from lab.ui import state, watch
 from lab.ui.messages import guard, plain
 from lab.ui.run_cache import Snapshot
 
-
 WATCHED = "lab.watch"  # the run that this session looked at last
 PICKED = "compare.runs"  # the runs that Compare shows, a list of ids
 
@@ -39,20 +38,21 @@ def open_run(run_id: str) -> None:
 def actions(run: RunFolder, status: StatusRow, seen: Snapshot | None, compared: bool) -> None:
     """The buttons that fit the status. `compared`: there is something to compare it with."""
     workspace = state.workspace()
-    with st.container(horizontal=True, gap="small", key="runs.actions"):
-        if status.status in watch.LIVE:
-            _live_buttons(run, seen)
-        elif status.status in watch.WAITING:
-            _do("Take out of the queue", "cancel", lambda: cancel(workspace, run.id), "close")
-        elif status.status == "finished":
-            _finished_buttons(run, compared)
-        elif seen is not None:
-            words = "Put it back" if status.status == "cancelled" else "Continue"
-            _do(words, "resume", lambda: resume_run(workspace, run.id), "play_arrow", primary=True)
-        if seen is not None:
-            clone_button(run, seen.recipe)
-        if status.status not in (*watch.LIVE, *watch.WAITING):
-            _delete(run)
+    to_change = status.status == "failed" and "clone" in status.fix.lower()  # again fails again
+    if status.status in watch.LIVE:
+        _live_buttons(run, seen)
+    elif status.status in watch.WAITING:
+        _do("Take out of the queue", "cancel", lambda: cancel(workspace, run.id), "close")
+    elif status.status == "finished":
+        _finished_buttons(run, compared)
+    elif seen is not None:
+        words = "Put it back" if status.status == "cancelled" else "Continue"
+        again = lambda: resume_run(workspace, run.id)  # noqa: E731
+        _do(words, "resume", again, "play_arrow", primary=not to_change)
+    if seen is not None:
+        clone_button(run, seen.recipe, primary=to_change)
+    if status.status not in (*watch.LIVE, *watch.WAITING):
+        _delete(run)
 
 
 def _live_buttons(run: RunFolder, seen: Snapshot | None) -> None:
@@ -90,9 +90,10 @@ def _do(words: str, key: str, work: Callable[[], str], icon: str, primary: bool 
         st.rerun()
 
 
-def clone_button(run: RunFolder, recipe: Recipe) -> None:
+def clone_button(run: RunFolder, recipe: Recipe, primary: bool) -> None:
     """Make its recipe the draft, and go to the Schedule page."""
-    if st.button("Clone and change", key="runs.clone", icon=":material/content_copy:"):
+    kind = "primary" if primary else "secondary"
+    if st.button("Clone and change", key="runs.clone", icon=":material/content_copy:", type=kind):
         name = f"{recipe.name or run.id} (copy)"[:120]
         state.set_draft(recipe.but(name=name))
         st.switch_page("pages/schedule.py")
@@ -149,8 +150,10 @@ def offer_baseline(run: RunFolder, seen: Snapshot, primary: bool) -> None:
             help="Same time is the fairest: both get as long on this machine. Same epochs usually "
             "costs the fixed size more.",
         )  # fmt: skip
-        if st.button("Run the fixed-size baseline", key="runs.baseline",
-                     icon=":material/balance:", type="primary" if primary else "secondary"):  # fmt: skip
+        if st.button(
+            "Run the fixed-size baseline", key="runs.baseline", icon=":material/balance:",
+            type="primary" if primary else "secondary",
+        ):  # fmt: skip
             with guard():
                 found = launch_baseline(run, seen, kinds[kind][1], kind)
             open_run(found.id)
@@ -168,8 +171,14 @@ def launch_baseline(run: RunFolder, seen: Snapshot, recipe: Recipe, kind: str) -
         recipe = recipe.but(precision=chosen["precision"])
     device = chosen.get("device") or "auto"
     seconds = _seconds(recipe, seen, device)
-    about = {"experiment": experiment, "role": "baseline", "baseline_of": run.id,
-             "baseline": f"fixed-same-{kind}", "prediction": meta.get("prediction") or {}, "forecast_s": seconds}  # fmt: skip
+    about = {
+        "experiment": experiment,
+        "role": "baseline",
+        "baseline_of": run.id,
+        "baseline": f"fixed-same-{kind}",
+        "prediction": meta.get("prediction") or {},
+        "forecast_s": seconds,
+    }
     return submit_run(
         state.workspace(), recipe, meta=about, device=device, owner=meta.get("owner", ""),
         forecast_s=seconds,

@@ -2,7 +2,7 @@
 
     seen = snapshot(run)               # Snapshot(recipe, epochs, steps, plan, latest ...)
 
-The store is bounded, and nothing in it is older than the files: their sizes are looked at each time.
+The store is bounded, and nothing in it is older than the files: their sizes are looked at.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Snapshot:
         return sorted({stage.hw for stage in self.recipe.stages})
 
     def share_done(self, step: int) -> float:
-        """How much of the schedule so many steps are, by pixels: what takes long counts for more."""
+        """How much of the schedule so many steps are, by pixels: long ones count for more."""
         if self.plan is None:
             return 0.0
         ends = np.cumsum([row.pixels for row in self.plan.epochs])
@@ -136,7 +136,7 @@ def _by_kind(events: list[Event]) -> dict[str, list[Event]]:
 
 
 def _without(events: list[Event], recorded: np.ndarray) -> list[Event]:
-    """Step events are most of the lines: those that the step file holds are let go of, less the last."""
+    """Step events are most of the lines: those in the step file are let go, less the last."""
     known = int(recorded["step"][-1]) if len(recorded) else 0
     last = max((i for i, event in enumerate(events) if event["kind"] == "step"), default=-1)
     return [

@@ -56,7 +56,9 @@ def _starts(job: QueueRow) -> str:
         return "runs"
     if job.status == "blocked" and job.message:
         return job.message
-    return fmt.minutes(job.expected_s) if job.expected_s is not None else "not known yet"
+    if job.expected_s is None:
+        return "not known yet"
+    return fmt.minutes(job.expected_s) if job.expected_s >= 1 else "as soon as it can"
 
 
 def library(rows: Sequence[RunRow]) -> None:
@@ -83,6 +85,7 @@ def library(rows: Sequence[RunRow]) -> None:
         key="runs.list",
         on_select=lambda: _open_selected(ids),
         selection_mode="single-row",
+        placeholder="–",
         height=min(420, 40 + 35 * len(found)),
         column_config={
             "error": st.column_config.NumberColumn(format="%.1f %%"),

@@ -1,4 +1,4 @@
-"""One run on the screen: how it stands, how far it is, its curves, its table, what was chosen and why.
+"""One run on the screen: how it stands, how far it is, its curves, its table, what was chosen.
 
 now = live_part(run, View("epoch"))       # cheap: this is what a timed fragment draws
 quiet_part(run)                           # what changes seldom: choices, log, warnings
@@ -20,6 +20,7 @@ from lab.schedules.plan import Plan, make_plan
 from lab.ui import charts, state, watch
 from lab.ui import format as fmt
 from lab.ui.charts.axis import AxisName
+from lab.ui.charts.curves import What
 from lab.ui.epoch_table import epoch_table, plain_table
 from lab.ui.live_chart import live_chart
 from lab.ui.messages import plain
@@ -103,7 +104,9 @@ def _trouble(status: StatusRow) -> None:
 
 
 def _numbers(done: watch.Progress, status: StatusRow, seen: Snapshot) -> None:
-    """The bar, and four numbers in figures of one width."""
+    """The bar, and four numbers in figures of one width; nothing for a run that waits."""
+    if status.status in watch.WAITING and not seen.started:
+        return
     if status.status in (*watch.WAITING, *watch.LIVE) or done.share < 1:
         st.progress(done.share, text=plain(done.text))
     error = float(seen.epochs["error_rate"].iloc[-1]) if len(seen.epochs) else None
@@ -134,24 +137,23 @@ def _number(label: str, value: str) -> None:
 
 
 def _curves(seen: Snapshot, plan: Plan, view: View) -> None:
+    """Over the whole schedule from the start; what has nothing to show yet is left out."""
     axis = charts.Axis.of(plan, view.x, seen.epochs["seconds"].tolist())
     known = seen.epochs[seen.epochs["global_epoch"] < len(plan.epochs)]
     steps = seen.steps[seen.steps["step"] < plan.total_steps]
-    left, right = st.columns(2)
-    for column, what, height in (
-        (left, "loss", 300), (right, "error", 300), (left, "lr", 190), (right, "size", 190),
-    ):  # fmt: skip
-        log_y = view.log_y and what in ("loss", "error")
-        figure = charts.live_curves(
-            known,
-            steps,
-            axis,
-            what,
-            smoothing=view.smoothing,
-            log_y=log_y,  # type: ignore[arg-type]
-        )
-        with column:
-            live_chart(figure, key=f"runs.curve.{what}.{seen.run.id}", height=height)
+    rows: list[tuple[What, What]] = [("loss", "error"), ("lr", "size")]
+    for pair, height in zip(rows, (300, 190)):
+        if pair[0] == "loss" and not seen.started:
+            continue
+        for column, what in zip(st.columns(2), pair):
+            log_y = view.log_y and what in ("loss", "error")
+            figure = charts.live_curves(
+                known, steps, axis, what, smoothing=view.smoothing, log_y=log_y
+            )
+            with column:
+                live_chart(figure, key=f"runs.curve.{what}.{seen.run.id}", height=height)
+    if not seen.started:
+        st.caption("This is the plan. Loss and error rate join it as soon as the training starts.")
 
 
 def _epochs(seen: Snapshot, status: str) -> None:
@@ -161,8 +163,8 @@ def _epochs(seen: Snapshot, status: str) -> None:
     current = last if last and int(last["global_epoch"]) >= done else None
     if len(seen.epochs) or current:
         epoch_table(seen.epochs, seen.sides, f"runs.epochs.{seen.run.id}", current=current)
-    for line in watch.stage_words(seen):
-        st.caption(plain(line))
+    if lines := watch.stage_words(seen):
+        st.caption("  \n".join(plain(line) for line in lines))
 
 
 def quiet_part(run: RunFolder) -> None:

@@ -16,7 +16,7 @@ from lab.recipe.models import shipped_models
 from lab.recipe.stage import hw
 from lab.ui import editing
 from lab.ui import format as fmt
-from lab.ui.forms import field_input, fields_row
+from lab.ui.forms import field_input, fields_row, optional_number
 from lab.ui.messages import plain
 from lab.ui.state import dataset_of, workspace
 
@@ -31,9 +31,9 @@ def data_form(recipe: Recipe, facts: Facts) -> None:
     names = {LEAVES: "Leaves, drawn by the lab", **names}
     chosen = spec.id if spec.source == "imported" else spec.source
     names.setdefault(chosen, spec.path or f"{chosen or 'none chosen'} (not here)")
-    key = editing.seed("dataset.choice", chosen)
+    key = editing.key("dataset.choice")
     st.selectbox(
-        "Data set", list(names), key=key, on_change=_put_dataset, args=(key,),
+        "Data set", list(names), list(names).index(chosen), key=key, on_change=_put_dataset, args=(key,),
         format_func=lambda found: names.get(found, found),
         help="Import your own pictures on the Data page.",
     )  # fmt: skip
@@ -67,10 +67,9 @@ def _target(spec: DataSpec) -> None:
     if dataset is None or len(dataset.targets) < 2:
         return
     targets = list(dataset.targets)
-    key = editing.seed("dataset.target", spec.target or targets[0])
-    st.selectbox(
-        "What to learn", targets, key=key, on_change=editing.put, args=(("dataset", "target"), key)
-    )
+    chosen = targets.index(spec.target) if spec.target in targets else 0
+    path, key = ("dataset", "target"), editing.key("dataset.target")
+    st.selectbox("What to learn", targets, chosen, key=key, on_change=editing.put, args=(path, key))
 
 
 def network_form(recipe: Recipe, facts: Facts) -> None:
@@ -78,9 +77,9 @@ def network_form(recipe: Recipe, facts: Facts) -> None:
     model = recipe.model
     names = shipped_models()
     options = names if model.name in names else [model.name, *names]
-    key = editing.seed("model.name", model.name)
+    key = editing.key("model.name")
     st.selectbox(
-        "Network", options, key=key, accept_new_options=True, on_change=_put_name, args=(key,),
+        "Network", options, options.index(model.name), key=key, accept_new_options=True, on_change=_put_name, args=(key,),
         help="Cheapest first. Or type the name of any timm architecture.",
     )  # fmt: skip
     shown = ["weights", "groups"] + (["file"] if model.weights == "file" else [])
@@ -129,12 +128,11 @@ def _final_size(recipe: Recipe) -> None:
     height, width = hw(size) if size else (None, None)
     with st.container(horizontal=True):
         for name, value in (("height", height), ("width", width if width != height else None)):
-            key = editing.seed(f"evaluation.{name}", value)
             empty = "as the last stage" if name == "height" else "as the height"
             label = "Final size, px" if name == "height" else "Width, px"
-            st.number_input(
-                label, 16, 1024, step=16, key=key, placeholder=empty, width=190,
-                on_change=_put_final, help=Evaluation.model_fields["size"].description,
+            optional_number(
+                label, value, key=editing.key(f"evaluation.{name}"), placeholder=empty, width=190,
+                min_value=16, max_value=1024, step=16, on_change=_put_final, help=Evaluation.model_fields["size"].description,
             )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from lab.recipe.stage import Augment, Stage
 from lab.schedules.budget import StageCost
 from lab.ui import editing
 from lab.ui import format as fmt
-from lab.ui.forms import field_input, fields_row, simple
+from lab.ui.forms import field_input, fields_row, optional_number, simple
 from lab.ui.messages import plain
 from lab.ui.palette import size_colour
 
@@ -93,7 +93,7 @@ def _front(row: str, stage: Stage) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _size(row, stage)
         for name in FRONT:
-            wide = 176 if name in ("resize", "trainable") else 136
+            wide = 176 if name in ("resize", "trainable") else 128
             path = ("stages", row, name)
             field_input(Stage, name, getattr(stage, name), path, label=_SHORT[name], width=wide)
 
@@ -110,20 +110,18 @@ _SHORT = {
 
 def _size(row: str, stage: Stage) -> None:
     height, width = stage.hw
-    square = height == width
-    key = editing.seed(f"stages.{row}.height", height)
     st.number_input(
-        "Size, px" if square else "Height, px", 16, 1024, step=16, key=key, width=136,
-        required=True, on_change=_put_size, args=(row,),
+        "Size, px" if height == width else "Height, px", 16, 1024, height, 16,
+        key=editing.key(f"stages.{row}.height"), width=128, on_change=_put_size, args=(row,),
         help=Stage.model_fields["size"].description,
     )  # fmt: skip
 
 
 def _width(row: str, stage: Stage) -> None:
     height, width = stage.hw
-    key = editing.seed(f"stages.{row}.width", None if height == width else width)
-    st.number_input(
-        "Width, px", 16, 1024, step=16, key=key, width=190, placeholder="as the height",
+    optional_number(
+        "Width, px", None if height == width else width, placeholder="as the height",
+        min_value=16, max_value=1024, step=16, key=editing.key(f"stages.{row}.width"), width=190,
         on_change=_put_size, args=(row,), help="Empty: a square.",
     )  # fmt: skip
 
@@ -176,9 +174,7 @@ def _augment(row: str, stage: Stage) -> None:
 
 def _still(row: str) -> None:
     off = Augment.off().model_dump()
-    for name, value in off.items():
-        st.session_state[editing.key(f"stages.{row}.augment.{name}")] = value
-    editing.put_value(("stages", row, "augment"), off)
+    editing.put_value(("stages", row, "augment"), off, anew=True)
 
 
 def other_fields() -> list[str]:

@@ -81,5 +81,6 @@ def parity_words(parity: dict[str, Any]) -> str:
     close = "bit for bit the same" if worst == 0 else f"at most {worst:.1g} apart"
     return (
         "**Checked.** Loaded again with plain timm, it was asked about "
-        f"{fmt.count(parity['images'])} validation pictures: its probabilities are {close} from those that were scored."
+        f"{fmt.count(parity['images'])} validation pictures: its "
+        f"probabilities are {close} from those that were scored."
     )

@@ -157,7 +157,7 @@ def forecast_words(expected_s: float | None, actual_s: float | None) -> str:
 def guess_words(meta: Mapping[str, Any]) -> str:
     """`10.0 % wrong`: the guess made for this run before the launch; '' where none was made.
 
-    One guess is stored with all runs of an experiment: {"progressive": rate, "fixed": rate, "words"}.
+    One guess is stored with all runs of an experiment: {"progressive": rate, "fixed": rate}.
     """
     guess = meta.get("prediction")
     if isinstance(guess, Mapping):

@@ -37,9 +37,8 @@ FINE_PAIRS = (("rust", "scab"), ("leaf_spot", "target_spot"), ("mosaic", "streak
 VARIETY_WEIGHTS = {"lanceleaf": 0.38, "sawleaf": 0.34, "starleaf": 0.28}
 VARIETIES = tuple(VARIETY_WEIGHTS)
 
-# Period of the fine textures as a fraction of the picture's side; the pairs lie at 0.88, 0.92 and
-# 1 times it, so that they come into sight one after the other. A small network trained from
-# scratch on 1,200 pictures tells a texture apart from about 2.5 to 3.5 pixels a period on.
+# Period of the fine textures as a fraction of the picture's side. A small network trained from
+# scratch on about 1,000 pictures tells them apart from 2.5 to 3.5 pixels a period on.
 FINE_SCALES = {"demo": 0.036, "hard": 0.0145}
 BOUNDS = {"n": (100, 5000), "size_px": (64, 512), "fine_scale": (0.01, 0.05)}
 LABEL_STREAM = 9  # first word of the label generator's seed; pictures use 0 to 3

@@ -1,0 +1,149 @@
+"""The helper's work: short looks through a network or a transform, pictures as PNG bytes.
+
+Each op(arguments, workspace) -> (JSON values, PNGs); the helper runs one at a time.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image
+
+from lab.data.catalog import materialise
+from lab.data.dataset import Dataset
+from lab.data.images import open_rgb
+from lab.data.pixels import kept_pixels
+from lab.errors import LabError
+from lab.recipe import Recipe, recipe_from
+from lab.recipe.stage import Stage
+from lab.runs.folder import RunFolder, find_run
+from lab.train.stages import LoadedStage, load_stage
+from lab.train.views import tta_image as views_of_image
+from lab.train.model import IMAGENET
+from lab.train.model_facts import model_facts as probe_model
+from lab.vision.draws import uniforms
+from lab.vision.loader import DRAWS, random_pixels
+from lab.vision.transforms import test_transform
+from lab.workspace import Workspace, read_json, write_json
+
+Reply = tuple[dict[str, Any], list[bytes]]
+MAX_PICTURES, MAX_DRAWS, KEPT_STAGES = 24, 12, 3
+
+
+def model_facts(arguments: dict[str, Any], workspace: Workspace) -> Reply:
+    """Facts of the timm architecture `name`, remembered in the workspace."""
+    facts = probe_model(str(arguments["name"])).as_dict()
+    path = workspace.facts / "models.json"
+    with FileLock(str(workspace.locks / "models.lock"), timeout=10):
+        write_json(path, {**read_json(path, {}), facts["name"]: facts})
+    return {"facts": facts}, []
+
+
+def stage_views(arguments: dict[str, Any], workspace: Workspace) -> Reply:
+    """What a stage shows the network: of each of `items` its test picture and `draws` training ones.
+
+    Values: pictures [{item, kind: test | train, height, width, label}], in the order of the PNGs.
+    Another `roll` gives other random draws.
+    """
+    recipe = recipe_from(arguments["recipe"])
+    stage = recipe.stages[int(arguments["stage"])]
+    dataset = materialise(workspace, recipe.dataset)
+    target = dataset.target(recipe.dataset.target)
+    names, labels = dataset.targets[target], dataset.labels(target)
+    draws, roll = min(int(arguments.get("draws", 2)), MAX_DRAWS), int(arguments.get("roll", 0))
+    described, pngs = [], []
+    for item in [int(item) for item in arguments["items"]][:MAX_PICTURES]:
+        _check_item(dataset, item)
+        label = names[labels[item]] if labels[item] >= 0 else ""
+        for kind, pixels in _seen(recipe, stage, dataset, item, draws, roll):
+            height, width = pixels.shape[:2]
+            described.append(
+                {"item": item, "kind": kind, "height": height, "width": width, "label": label}
+            )
+            pngs.append(_png(pixels))
+    return {"pictures": described}, pngs
+
+
+def _seen(
+    recipe: Recipe, stage: Stage, dataset: Dataset, item: int, draws: int, roll: int
+) -> list[tuple[str, np.ndarray]]:
+    """The picture as the stage's test transform and as `draws` training draws give it, uint8."""
+    picture = open_rgb(dataset.path(item))
+    shown = [("test", test_transform(stage, IMAGENET[0]).apply(picture))]
+    kept = kept_pixels(picture, stage.stored_px)
+    for draw in range(draws):
+        u = uniforms(1, DRAWS, "preview", recipe.seed, roll, draw, item)
+        x = random_pixels([kept], stage, u)[0]
+        shown.append(("train", (x.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)))
+    return shown
+
+
+def tta_image(arguments: dict[str, Any], workspace: Workspace) -> Reply:
+    """Every view of one validation image, its probabilities and the running average.
+
+    PNGs: the plain picture, then each view.
+    """
+    found = views_of_image(
+        workspace,
+        find_run(workspace, str(arguments["run"])),
+        item=int(arguments["item"]),
+        stage=arguments.get("stage"),
+        views=arguments.get("views"),
+        beta=arguments.get("beta"),
+    )
+    pngs = [found["plain"]["png"], *(view["png"] for view in found["views"])]
+    plain = found["plain"]["probabilities"]
+    values = {
+        "item": found["item"],
+        "file": found["file"],
+        "classes": found["classes"],
+        "truth": found["target"],
+        "note": found["note"],
+        "beta": found["beta"],
+        "plain": plain,
+        "views": [view["probabilities"] for view in found["views"]],
+        "running": [plain, *(view["average"] for view in found["views"])],
+        "average": found["average"],
+    }
+    return values, pngs
+
+
+def test_image(arguments: dict[str, Any], workspace: Workspace) -> Reply:
+    """One item through the final test transform of a run's stage: what was scored, as PNG."""
+    run = find_run(workspace, str(arguments["run"]))
+    loaded = kept_stage(run, arguments.get("stage"))
+    dataset = materialise(workspace, run.recipe().dataset)
+    item = int(arguments["item"])
+    _check_item(dataset, item)
+    pixels = loaded.transform().apply(open_rgb(dataset.path(item)))
+    return {"item": item, "height": pixels.shape[0], "width": pixels.shape[1]}, [_png(pixels)]
+
+
+def _check_item(dataset: Dataset, item: int) -> None:
+    if not 0 <= item < len(dataset):
+        raise LabError(f"There is no picture {item} in {dataset.name}.", "Reload the page.")
+
+
+_stages: OrderedDict[tuple[str, int | None], LoadedStage] = OrderedDict()
+
+
+def kept_stage(run: RunFolder, stage: int | None) -> LoadedStage:
+    """A loaded stage, the most recent few kept: loading and verifying takes half a second."""
+    key = (str(run.path), stage)
+    if key not in _stages:
+        _stages[key] = load_stage(run, stage)
+    _stages.move_to_end(key)
+    while len(_stages) > KEPT_STAGES:
+        _stages.popitem(last=False)
+    return _stages[key]
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """uint8 (h, w, 3) as PNG, quickly."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()
