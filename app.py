@@ -6,6 +6,7 @@ The frame only: which pages there are, and the sidebar. Each page is a file in p
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from lab.ui import assets, frame, look
 from lab.ui.state import workspace
@@ -37,9 +38,13 @@ def page(name: str, title: str, icon: str, words: str) -> st.Page:
 if __name__ == "__main__":
     st.set_page_config("Progressive resizing lab", ":material/stairs:", layout="wide")
     look.apply()
-    chosen = st.navigation({name: [page(*about) for about in pages] for name, pages in SECTIONS.items()})
+    sections = {name: [page(*about) for about in pages] for name, pages in SECTIONS.items()}
+    chosen = st.navigation(sections)
     frame.start(workspace())
     chosen.run()
     frame.sidebar()
 else:
+    # Until the first st.navigation, Streamlit takes pages/ for an app of the old style: the first
+    # visitor of a server who came by a link to a page got that page without its frame, for good.
+    PagesManager.uses_pages_directory = False
     app = st.App(__file__, routes=assets.routes())

@@ -27,10 +27,6 @@ def wanted() -> list[str]:
     return asked or [run_id for run_id in usual if run_id in rows]
 
 
-def remember() -> None:
-    st.query_params["runs"] = ",".join(st.session_state[PICKED])
-
-
 def csv(table: pd.DataFrame, name: str, index: bool = False) -> None:
     """A button that takes a table home."""
     st.download_button(
@@ -60,10 +56,13 @@ names = {row.id: comparison.short_label(row, list(rows.values())) for row in row
 chosen = st.multiselect(
     "Runs", choice, key=PICKED,
     format_func=lambda run_id: names.get(run_id, run_id),
-    max_selections=comparison.MOST, on_change=remember, placeholder="Choose two or more runs",
+    max_selections=comparison.MOST, placeholder="Choose two or more runs",
 )  # fmt: skip
+if st.query_params.get("runs", "") != ",".join(chosen):
+    st.query_params["runs"] = ",".join(chosen)  # the address is a link to this comparison
+by_age = sorted(chosen, key=lambda run_id: rows[run_id].created)
 st.session_state[comparison.STYLES] = comparison.styles(
-    chosen, st.session_state.get(comparison.STYLES, {})
+    by_age, st.session_state.get(comparison.STYLES, {})
 )
 found, broken = comparison.entries(
     state.workspace().runs, chosen, rows, st.session_state[comparison.STYLES]
@@ -155,3 +154,11 @@ if tables.open:
                 sides = comparison.all_sides(found)
                 epoch_table(entry.seen.epochs, sides, key=f"compare.epochs.{at}")
                 csv(plain_table(entry.seen.epochs), f"{entry.run.id}-epochs")
+
+if best := comparison.best(found):
+    st.subheader("And now?")
+    with st.container(horizontal=True):
+        for words, to in (("Look inside the better one", "inspect"), ("Take it home", "export")):
+            if st.button(words, key=f"compare.{to}"):
+                st.session_state[WATCHED] = best.run.id
+                st.switch_page(f"pages/{to}.py")

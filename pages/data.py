@@ -10,7 +10,7 @@ from lab.errors import LabError
 from lab.recipe.dataset import Split
 from lab.ui import data_sources, data_views, pictures, state, tasks
 from lab.ui import format as fmt
-from lab.ui.messages import guard, plain, show_error, show_problems
+from lab.ui.messages import guard, plain, show_error
 
 CHOSEN = "data.chosen"
 
@@ -83,8 +83,9 @@ findings = st.container()
 st.subheader("Classes and parts", anchor=False)
 chart, form = st.columns([3, 2], gap="large")
 kept = st.session_state.setdefault("lab.splits", {})  # widgets forget; this does not
-in_draft = state.draft().dataset
-usual = kept.get(chosen) or {"split": in_draft.split.model_dump(), "target": ""}
+drafted = state.dataset_of(state.draft())
+now = state.draft().dataset.split if drafted and drafted.id == chosen else Split()
+usual = kept.get(chosen) or {"split": now.model_dump(), "target": ""}
 with form:
     names = list(dataset.targets)
     target = usual["target"] if usual["target"] in names else names[0]
@@ -107,12 +108,8 @@ with chart:
     st.caption(data_views.uneven_words(found.table))
 facts.metric("Classes", fmt.count(len(found.table)), width="content")
 
-problems = [*dataset.audit.problems, *found.problems]
 with findings:
-    if problems:
-        show_problems(problems)
-    else:
-        st.caption("Looked through at the import: every file can be read, none lies in two parts.")
+    data_views.findings([*dataset.audit.problems, *found.problems])
 if action.button(
     "Use this data set in the schedule", type="primary", key="data.use", width="stretch",
     disabled=dataset.audit.too_many_unreadable,

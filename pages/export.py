@@ -18,7 +18,7 @@ found = take_home.package(state.workspace(), run, stage, info)
 error, size = info["final"]["error_rate"], choose.size_words(info["final_size"])
 st.write(
     f"**{plain(name)}**, stage {stage + 1}: {plain(info['model']['name'])}, "
-    f"{fmt.count(info['model']['num_classes'])} classes, {fmt.percent(error)} error at {size} on "
+    f"{fmt.count(len(info['model']['classes']))} classes, {fmt.percent(error)} error at {size} on "
     f"{fmt.count(info['final']['n'])} validation pictures."
 )
 
@@ -40,19 +40,15 @@ else:
         icon=":material/download:",
     )  # fmt: skip
 
+# How to use it, what is in it, and what to know about it
+if found:
+    st.subheader("Use it", anchor=False)
+    st.write("In a terminal:")
+    st.code(take_home.SHELL.format(name=archive, folder=run.id), language="bash")
+    st.write("In Python, inside the unpacked folder:")
+    st.code(take_home.python_code(found.card), language="python")
 st.subheader("What is in it", anchor=False)
 st.table({"file": list(take_home.CONTENTS), "what it is": list(take_home.CONTENTS.values())})
-if found is None:
-    st.stop()
-
-# How to use it, and what to know about it
-st.subheader("Use it", anchor=False)
-shell, python = st.columns(2, gap="medium")
-with shell:
-    st.write("In a terminal")
-    st.code(take_home.SHELL.format(name=archive, folder=run.id), language="bash")
-with python:
-    st.write("In Python, in the unpacked folder")
-    st.code(take_home.python_code(found.card), language="python")
-with st.expander("Model card", key="export.card"):
-    st.markdown(take_home.card_text(found.card))
+if found:
+    with st.expander("Model card", key="export.card"):
+        st.markdown(take_home.card_text(found.card))

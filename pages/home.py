@@ -27,28 +27,20 @@ def result_card(demo: DemoResult) -> None:
     """Both error rates beside the guess, both times, the verdict."""
     with st.container(border=True, key="home-result"):
         st.subheader("Your latest demo")
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, gap="large"):
             for role in ROLES:
                 row, guess = demo.rows[role], demo.guess.get(role)
-                guessed = f"you guessed {fmt.percent(guess)}" if guess is not None else None
-                st.metric(
-                    f"{NAMES[role]}: error", fmt.percent(row.error_rate), width=210,
-                    delta=guessed, delta_color="off", delta_arrow="off",
-                )  # fmt: skip
-                st.metric(
-                    f"{NAMES[role]}: time", fmt.minutes(row.seconds), width=210,
-                    delta=f"{row.sizes} px", delta_color="off", delta_arrow="off",
-                )  # fmt: skip
-        if demo.verdict:
-            st.markdown(plain(demo.verdict))
-            if st.button("See why on Compare", key="home.compare", icon=":material/balance:"):
-                st.session_state[WATCHED] = demo.rows["progressive"].id
-                st.switch_page("pages/compare.py")
-        else:
-            states = {NAMES[role].lower(): demo.rows[role].status for role in ROLES}
-            st.caption(
-                "Not finished yet: " + ", ".join(f"{k} {v}" for k, v in states.items()) + "."
-            )
+                words = f"you guessed {fmt.percent(guess)}" if guess is not None else "no guess"
+                with st.container(width=300, gap="xsmall"):
+                    st.metric(
+                        f"{NAMES[role]}, {row.sizes} px: error", fmt.percent(row.error_rate),
+                        words, delta_color="off", delta_arrow="off",
+                    )  # fmt: skip
+                    st.caption(f"trained for {fmt.minutes(row.seconds)}")
+        st.markdown(plain(demo.verdict))
+        if st.button("See why on Compare", key="home.compare", icon=":material/balance:"):
+            st.session_state[WATCHED] = demo.rows["progressive"].id
+            st.switch_page("pages/compare.py")
 
 
 st.title("Does it help to start small?")
@@ -64,23 +56,22 @@ right.image(hero_picture(), width=540, alt=LEAF)
 
 with guard():
     runs = list_runs(workspace())
-demo = latest_demo(workspace(), runs)
+if demo := latest_demo(workspace(), runs):
+    result_card(demo)
 
 with st.container(border=True, key="home-demo"):
     st.subheader("Try it: two runs, about a minute")
     st.markdown(
-        "Ten leaf diseases, drawn by the lab. One network grows from 64 to 128 px; another of the "
-        "same kind sees 128 px all along, for as many epochs. **Guess first:** which share of "
-        "new leaves will each get wrong? You may leave it open; blind guessing is wrong on about 80 %."
+        "Ten kinds of leaves, healthy and diseased, drawn by the lab. One network grows from 64 to "
+        "128 px; another of the same kind sees 128 px all along, for as many epochs. **Guess "
+        "first:** which share of new leaves will each get wrong? (Always saying *healthy* is wrong "
+        "on four in five. You may skip the guess.)"
     )
     guess = guess_inputs("home")
     if st.button("Run the demo", key="home.demo", type="primary", icon=":material/play_arrow:"):
         with guard():
             started = launch_demo(workspace(), facts_of, guess)
         open_run(started[0].id)
-
-if demo:
-    result_card(demo)
 
 st.subheader("Your runs")
 if not runs:

@@ -79,7 +79,6 @@ def picture_by_picture() -> None:
     if clicked is not None and clicked != row:
         st.session_state[f"inspect.row.{here}"] = clicked
         st.rerun(scope="fragment")
-    st.divider()
     look_again.show_looks(run, stage, said, row, beta, int(k))
 
 

@@ -53,7 +53,7 @@ st.selectbox(
     "Run", ids, key="runs.run", on_change=remember, width="stretch",
     format_func=lambda run: run_label(by_id[run], now) if run in by_id else run,
 )  # fmt: skip
-st.session_state[WATCHED] = run_id
+run_actions.open_run(run_id)  # from here on the address is a link to this run
 run, row = RunFolder(state.workspace().run(run_id)), by_id[run_id]
 with guard():
     status = run_status(state.workspace(), run_id)
@@ -63,11 +63,11 @@ except LabError as error:
     seen = None
     show_error(error)
 
-compared = bool(run_actions.siblings_of(row, rows))
+siblings = run_actions.siblings_of(row, rows)
 moving = seen is not None and status.status in (*watch.WAITING, *watch.LIVE)
 view, paused = run_view.View(), False
 with st.container(horizontal=True, gap="small"):
-    run_actions.actions(run, status, seen, compared)
+    run_actions.actions(run, status, seen, siblings)
 if seen is not None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         view = run_view.view_controls()
@@ -85,7 +85,7 @@ if seen is not None:
     with guard():
         live()
     if status.status == "finished":
-        run_actions.offer_baseline(run, seen, primary=not compared)
+        run_actions.offer_baseline(run, seen, primary=not siblings)
     run_view.quiet_part(run)
     run_list.words_form(run, rows)
 

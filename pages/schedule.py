@@ -1,8 +1,8 @@
-"""Schedule: choose sizes and epochs, see what they cost and what the network sees, guess, launch."""
+"""Schedule: choose sizes and epochs, see the cost and what the network sees, guess, launch."""
 
 import streamlit as st
 
-from lab.recipe.baselines import BASELINES, fixed_same_epochs
+from lab.recipe.baselines import fixed_same_epochs
 from lab.recipe.check import check, errors_of
 from lab.schedules.budget import forecast
 from lab.ui import charts, editing, tasks
@@ -12,7 +12,7 @@ from lab.ui.launch import SAID, device_here, guess_inputs, launch, plan_of
 from lab.ui.live_chart import live_chart
 from lab.ui.messages import guard, plain, show_problems
 from lab.ui.run_actions import WATCHED
-from lab.ui.setup_forms import data_form, network_form, rest_form
+from lab.ui.setup_forms import data_form, network_form, rest_form, unknown_network
 from lab.ui.stage_cards import row_of, stage_cards
 from lab.ui.stage_views import stage_views
 from lab.ui.state import facts_of, workspace
@@ -52,7 +52,7 @@ presets(recipe)
 
 plan = plan_of(recipe, facts)
 cost = forecast(recipe, plan, facts)
-problems = check(recipe, facts)
+problems = [*check(recipe, facts), *unknown_network(recipe)]
 errors = errors_of(problems)
 show_problems(editing.refused())
 live_chart(charts.timeline(plan), key="schedule.timeline", height=300)
@@ -69,7 +69,9 @@ with right:
     st.subheader("The network")
     network_form(recipe, facts)
 show_problems(problem for problem in problems if row_of(problem) is None)
-more = st.expander("More: optimizer, seed, division, scores", key="schedule.rest", on_change="rerun")
+more = st.expander(
+    "More: optimizer, seed, division, scores", key="schedule.rest", on_change="rerun"
+)
 if more.open:
     with more:
         rest_form(recipe)
@@ -86,17 +88,26 @@ else:
 
 with st.container(border=True, key="schedule-launch"):
     st.subheader("What do you expect?")
-    st.caption("Your guess is kept with the run and shown beside the result. You may leave it open.")
+    st.caption("Your guess is kept with the run and shown beside the result. You may skip it.")
     guess = guess_inputs("schedule")
     with st.container(horizontal=True):
         key = editing.key("name")
-        st.text_input("Name", recipe.name, key=key, max_chars=120, on_change=editing.put, args=(("name",), key),
-                      width=300)  # fmt: skip
-        tags = st.multiselect("Tags", [], key="schedule.tags", accept_new_options=True, width=300,
-                              placeholder="for the list of runs", persist_state="session")  # fmt: skip
+        st.text_input(
+            "Name", recipe.name, key=key, max_chars=120, on_change=editing.put,
+            args=(("name",), key), width=300,
+        )  # fmt: skip
+        tags = st.multiselect(
+            "Tags", [], key="schedule.tags", accept_new_options=True, width=300,
+            placeholder="for the list of runs", persist_state="session",
+        )  # fmt: skip
+    key = editing.key("notes")
+    st.text_area(
+        "Notes", recipe.notes, key=key, max_chars=10_000, height=68, on_change=editing.put,
+        args=(("notes",), key), width=620, placeholder="what you want to find out",
+    )  # fmt: skip
     baselines = st.multiselect(
-        "Also run, for a fair comparison", list(BASELINES), ["fixed-same-epochs"], key="schedule.against",
-        format_func=SAID.get, persist_state="session", width=620,
+        "Also run, for a fair comparison", list(SAID), ["fixed-same-epochs"],
+        key="schedule.against", format_func=SAID.get, persist_state="session", width=620,
         help="They start by themselves, one after the other, with the same pictures and seed.",
     )  # fmt: skip
     if errors:
@@ -104,7 +115,8 @@ with st.container(border=True, key="schedule-launch"):
         show_problems(errors)
     if st.button("Launch", key="schedule.launch", type="primary", icon=":material/play_arrow:",
                  disabled=bool(errors)):  # fmt: skip
+        words = {"prediction": guess, "tags": tags, "notes": recipe.notes}
         with guard():
-            runs = launch(workspace(), recipe, facts, baselines=baselines, prediction=guess, tags=tags)
+            runs = launch(workspace(), recipe, facts, baselines=baselines, **words)
         st.session_state[WATCHED] = runs[0].id
         st.switch_page("pages/runs.py")

@@ -14,7 +14,7 @@ import pytest
 from cli_runs import ROOT, Done, environment, lab, recipe_file, trained
 
 from lab.runs.folder import find_run
-from lab.train.stages import load_stage, open_run
+from lab.scoring.stages import load_stage, open_run
 from lab.workspace import Workspace
 
 slow = pytest.mark.slow

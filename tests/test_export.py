@@ -22,7 +22,7 @@ from lab.export.bundle import export_run, shareable
 from lab.export.card import plain
 from lab.recipe import recipe_from
 from lab.runs.folder import RunFolder, find_run
-from lab.train.stages import load_stage, open_run
+from lab.scoring.stages import load_stage, open_run
 from lab.workspace import Workspace
 
 slow = pytest.mark.slow

@@ -120,7 +120,7 @@ def test_every_step_belongs_to_just_one_epoch(n, batch, stages):
 def test_a_rate_is_never_above_its_peak_nor_below_zero(steps, peak):
     plan = make_plan(recipe_of(Stage(size=32, epochs=1, lr=peak, batch_size=2)), 2 * steps, 1)
     rates = [plan.lrs(step)[0] for step in range(plan.total_steps)]
-    assert 0 < min(rates)
+    assert min(rates) > 0
     assert max(rates) <= peak * (1 + 1e-12)
 
 

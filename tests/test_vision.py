@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from lab.recipe import Recipe
 from lab.recipe.stage import Augment, Stage
 from lab.schedules.plan import make_plan
-from lab.recipe import Recipe
 from lab.vision import frames, geometry
 from lab.vision.draws import order, uniforms
 from lab.vision.lighting import light_changes, relight

@@ -82,7 +82,7 @@ def _counts(dataset: Any, target: str) -> list[int]:
 @click.pass_obj
 def evaluate(setting: Setting, run: str, stage, size, path, part) -> None:
     """Score a trained stage, at any size, on its validation part or on other data."""
-    from lab.train.inference import evaluate_run
+    from lab.scoring.inference import evaluate_run
 
     workspace, out = setting.workspace, setting.out
     found = evaluate_run(
@@ -105,7 +105,7 @@ def evaluate(setting: Setting, run: str, stage, size, path, part) -> None:
 @click.pass_obj
 def tta(setting: Setting, run: str, stage, views, beta, size) -> None:
     """Average predictions over random views, and count what that mends and what it breaks."""
-    from lab.train.inference import tta_run
+    from lab.scoring.inference import tta_run
 
     workspace, out = setting.workspace, setting.out
     found = tta_run(
@@ -145,7 +145,7 @@ def compare(setting: Setting, runs: tuple[str, ...]) -> int:
 @click.pass_obj
 def predict(setting: Setting, run: str, images: tuple[Path, ...], stage, views: bool) -> int:
     """Say what is on pictures. A bad file is named, the others are answered."""
-    from lab.train.inference import predict_images
+    from lab.scoring.inference import predict_images
 
     out, failed = setting.out, False
     for found in predict_images(run_of(setting.workspace, run), images, stage, views):

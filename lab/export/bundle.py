@@ -20,7 +20,7 @@ from lab.errors import LabError
 from lab.export import card, timm_directory
 from lab.recipe.model import Recipe
 from lab.runs.folder import RunFolder
-from lab.train.stages import LoadedStage, load_stage
+from lab.scoring.stages import LoadedStage, load_stage
 from lab.workspace import Workspace, write_json
 
 FORMATS = ("timm", "onnx", "all")

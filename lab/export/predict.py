@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# The folder `timm` beside this script holds the weights; it must not stand in for the package.
-sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
+if __name__ == "__main__":
+    # The folder `timm` beside this script holds the weights; it must not stand in for the package.
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
 
 import numpy as np  # noqa: E402
 import timm  # noqa: E402

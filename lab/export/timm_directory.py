@@ -17,8 +17,8 @@ from timm.data import create_transform, resolve_model_data_config
 from lab.data.images import open_rgb
 from lab.data.transform import TestTransform
 from lab.errors import LabError
-from lab.train.predictions import name_of, read_predictions
-from lab.train.stages import LoadedStage, open_run
+from lab.scoring.predictions import name_of, read_predictions
+from lab.scoring.stages import LoadedStage, open_run
 from lab.workspace import Workspace, read_json, write_json
 
 IMAGES = 16  # compared after each export

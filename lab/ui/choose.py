@@ -27,11 +27,12 @@ def run_and_stage(page: str) -> tuple[RunFolder, int, dict[str, Any]]:
     if not rows:
         _none_yet()
     left, right = st.columns([3, 2])
-    now = time.time()
+    now, key = time.time(), f"{page}.run"
     names = {row.id: run_label(row, now) for row in rows.values()}
+    st.session_state[key] = _usual(rows, page)
     chosen = left.selectbox(
-        "Run", list(rows), index=_usual(rows), format_func=lambda run_id: names.get(run_id, run_id),
-        key=f"{page}.run", persist_state="session",
+        "Run", list(rows), format_func=lambda run_id: names.get(run_id, run_id), key=key,
+        on_change=_picked, args=(page,),
     )  # fmt: skip
     run = RunFolder(state.workspace().run(chosen))
     stages = run.finished_stages()
@@ -41,7 +42,7 @@ def run_and_stage(page: str) -> tuple[RunFolder, int, dict[str, Any]]:
     stage = right.selectbox(
         "Stage", stages, index=len(stages) - 1,
         format_func=lambda number: stage_label(number, scores.get(number, {})),
-        key=f"{page}.stage.{chosen}",
+        key=f"{page}.stage.{chosen}", persist_state="session",
     )  # fmt: skip
     if not scores[stage].get("model"):
         st.error(
@@ -77,14 +78,24 @@ def size_words(size: Size) -> str:
     return fmt.size(*hw(tuple(size) if isinstance(size, list) else size))
 
 
-def _usual(rows: dict[str, RunRow]) -> int:
-    """The run in the address, else the one looked at last, else the newest finished one."""
-    ids = list(rows)
-    for wanted in (st.query_params.get("run"), st.session_state.get(WATCHED)):
+def _usual(rows: dict[str, RunRow], page: str) -> str:
+    """The run picked here, else that of the address, else the one looked at last, else the newest.
+
+    One picked here counts until another page looks at another one.
+    """
+    picked, watched = st.session_state.get(f"{page}.picked"), st.session_state.get(WATCHED)
+    if picked in rows and picked == watched:
+        return picked
+    for wanted in (st.query_params.get("run"), watched):
         if wanted in rows and RunFolder(state.workspace().run(wanted)).finished_stages():
-            return ids.index(wanted)
-    finished = [at for at, row in enumerate(rows.values()) if row.status == "finished"]
-    return finished[0] if finished else 0
+            return wanted
+    finished = [row.id for row in rows.values() if row.status == "finished"]
+    return finished[0] if finished else next(iter(rows))
+
+
+def _picked(page: str) -> None:
+    run_id = st.session_state[f"{page}.run"]
+    st.session_state[f"{page}.picked"] = st.session_state[WATCHED] = run_id
 
 
 def _none_yet() -> None:

@@ -84,16 +84,18 @@ def usual_choice(rows: Sequence[RunRow], watched: str | None) -> list[str]:
     newest = next((row.experiment for row in rows if row.experiment and row.epochs), "")
     experiment = of_watched or newest
     if experiment:
-        mine = [row.id for row in rows if row.experiment == experiment and row.epochs]
-        if len(mine) > 1:
-            return mine[:MOST][::-1]
+        mine = [row for row in rows if row.experiment == experiment and row.epochs]
+        if mine:
+            return [row.id for row in sorted(mine, key=lambda row: row.created)[-MOST:]]
     return [row.id for row in rows if row.status == "finished"][:2][::-1]
 
 
 def styles(chosen: Sequence[str], before: dict[str, int]) -> dict[str, int]:
-    """A style for each chosen run: the one it has, else the first that no other one has."""
+    """A style for each run, in this order: the one it has, else the first that no other has."""
     kept = {run_id: before[run_id] for run_id in chosen if run_id in before}
-    for run_id in sorted(set(chosen) - set(kept)):  # ids sort by age
+    for run_id in chosen:
+        if run_id in kept:
+            continue
         kept[run_id] = next(n for n in range(len(chosen) + 1) if n not in kept.values())
     return kept
 
@@ -276,18 +278,24 @@ def short_label(row: RunRow, rows: Sequence[RunRow]) -> str:
     return f"{name}, {fmt.percent(row.error_rate)}" if row.error_rate is not None else name
 
 
+def best(found: Sequence[Entry]) -> Entry | None:
+    """The scored run with the lowest error; None while there is none."""
+    ready = [entry for entry in found if entry.final.get("final")]
+    return min(ready, key=lambda entry: entry.final["final"]["error_rate"]) if ready else None
+
+
 def answer(found: Sequence[Entry]) -> list[str]:
     """The answer on top, as Markdown: fewer errors, at what cost, what was guessed."""
     ready = [entry for entry in found if entry.final]
     lines = []
     if len(ready) == 2:
-        first = next((row for row in verdicts(ready) if row.metric == "error_rate"), None)
-        if first is not None:
-            lines.append(f"**{plain(_short(first, ready))}** {plain(cost_words(*ready))}".strip())
+        row = next((row for row in verdicts(ready) if row.metric == "error_rate"), None)
+        if row is not None:
+            lines.append(f"**{plain(_short(row, ready))}** {plain(cost_words(*ready))}".strip())
     elif len(ready) > 2:
-        best = min(ready, key=lambda entry: entry.final["final"]["error_rate"])
-        rate = fmt.percent(best.final["final"]["error_rate"])
-        words = f"**{plain(best.label)} has the lowest error, {rate}.**"
+        first = min(ready, key=lambda entry: entry.final["final"]["error_rate"])
+        rate = fmt.percent(first.final["final"]["error_rate"])
+        words = f"**{plain(first.label)} has the lowest error, {rate}.**"
         lines.append(f"{words} Whether that is more than luck is said below, pair by pair.")
     waiting = [plain(entry.label) for entry in found if not entry.final]
     if waiting:

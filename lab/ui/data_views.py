@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image, ImageOps
 
 from lab.data.audit import counts, split_problems
 from lab.data.dataset import Dataset, Summary
-from lab.data.layout import PART
+from lab.data.layout import PART, TRAIN, VALID
 from lab.data.split import Parts, parts
 from lab.errors import Problem
 from lab.recipe.base import parse
@@ -23,6 +24,7 @@ from lab.ui import format as fmt
 from lab.ui.charts.sizes import short_sides
 from lab.ui.gallery import Group, Thumb, gallery
 from lab.ui.live_chart import live_chart
+from lab.ui.messages import sentence
 from lab.ui.palette import size_colour
 
 METHODS = {
@@ -60,6 +62,16 @@ def line_words(line: Summary, now: float) -> str:
     return ", ".join(fact for fact in facts if fact)
 
 
+def findings(problems: Iterable[Problem]) -> None:
+    """What the audit found, one message for all of it; or a word that it found nothing."""
+    lines = [sentence(replace(problem, where="")) for problem in problems]
+    if not lines:
+        st.caption("Looked through: every file can be read, and no picture lies in two parts.")
+        return
+    text = lines[0] if len(lines) == 1 else "\n".join(f"- {line}" for line in lines)
+    st.warning(text, icon=":material/warning:")
+
+
 def source_words(source: dict[str, Any]) -> str:
     """Where a set came from: `drawn at 160 px (demo, seed 0)`, `uploaded`, `from /data/pets`."""
     kind = source.get("kind", "")
@@ -71,12 +83,19 @@ def source_words(source: dict[str, Any]) -> str:
 
 
 def split_form(dataset: Dataset, now: Split, key: str) -> dict[str, Any]:
-    """Widgets of the split, filled from `now`; the values that differ from the defaults' form."""
+    """Widgets of the split, filled from `now`; returns the split's values."""
     columns = [n.removeprefix(PART) for n in dataset.items.columns if n.startswith(PART)]
-    given = bool((dataset.items["given"] != "").any())
-    methods = [m for m in METHODS if (m != "column" or columns) and (m != "folders" or given)]
+    brought = set(dataset.items["given"]) - {""}
+    divided_already = TRAIN in brought and len(brought) > 1
+    methods = [
+        method for method in METHODS
+        if method in ("random", "kfold", now.method)
+        or (method == "auto" and divided_already) or (method == "column" and columns)
+    ]  # fmt: skip
+    if not divided_already:
+        methods = [method for method in methods if method != "auto"]  # the same as at random
     method = st.selectbox(
-        "Method", methods, index=methods.index(now.method) if now.method in methods else 0,
+        "Method", methods, methods.index(now.method if now.method in methods else methods[0]),
         format_func=METHODS.get, key=f"{key}.method", help=_help("method"),
     )  # fmt: skip
     values: dict[str, Any] = {**now.model_dump(), "method": method}
@@ -90,10 +109,11 @@ def split_form(dataset: Dataset, now: Split, key: str) -> dict[str, Any]:
         last = values["folds"] - 1
         fold = right.number_input("Fold, from 0", 0, last, min(now.fold, last), key=f"{key}.fold")
         values["fold"] = fold
-    if method in ("auto", "random") and not (given and method == "auto"):
+    as_brought = method in ("auto", "folders", "column")
+    if method == "random" or (as_brought and VALID not in brought):
         values["valid_fraction"] = _share("Validation", "valid_fraction", now, f"{key}.valid")
+    if method in ("random", "kfold"):
         values["test_fraction"] = _share("Locked test", "test_fraction", now, f"{key}.test")
-    if not (given and method in ("auto", "folders")) and method != "column":
         values["seed"] = st.number_input(
             "Seed of the split", 0, value=now.seed, key=f"{key}.seed", help=_help("seed")
         )

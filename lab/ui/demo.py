@@ -6,8 +6,10 @@ st.image(hero_picture());  result = latest_demo(workspace, list_runs(workspace))
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
@@ -26,7 +28,7 @@ ROLES = ("progressive", "fixed")
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Both runs of a demo; `verdict` is empty until both are finished."""
+    """Both runs of a finished demo, the guess made before, and the verdict in words."""
 
     experiment: str
     rows: dict[str, RunRow]
@@ -44,9 +46,11 @@ def hero_picture() -> bytes:
 
 
 def latest_demo(workspace: Workspace, rows: Sequence[RunRow]) -> DemoResult | None:
-    """The newest demo of which both runs are there; None where there is none."""
-    newest = next((row.experiment for row in rows if row.experiment.startswith(DEMO)), "")
-    mine = sorted((row for row in rows if row.experiment == newest and newest), key=lambda r: r.id)
+    """The newest demo of which both runs are finished; None where there is none."""
+    done = [row for row in rows if row.status == "finished" and row.experiment.startswith(DEMO)]
+    counts = Counter(row.experiment for row in done)
+    newest = next((row.experiment for row in done if counts[row.experiment] > 1), None)
+    mine = sorted((row for row in done if row.experiment == newest), key=lambda row: row.id)
     metas = {row.id: RunFolder(workspace.run(row.id)).meta() for row in mine}
     found: dict[str, RunRow] = {}
     for row in mine:
@@ -54,17 +58,16 @@ def latest_demo(workspace: Workspace, rows: Sequence[RunRow]) -> DemoResult | No
     if set(found) != set(ROLES):
         return None
     guess = metas[found["progressive"].id].get("prediction") or {}
-    done = all(row.status == "finished" for row in found.values())
     ids = tuple(found[role].id for role in ROLES)
     stamps = tuple(row.finished for row in found.values())
-    words = _verdict(str(workspace.root), ids, stamps) if done else ""
-    return DemoResult(newest, found, guess if isinstance(guess, dict) else {}, words)
+    words = _verdict(str(workspace.root), ids, stamps)
+    return DemoResult(newest or "", found, guess if isinstance(guess, dict) else {}, words)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _verdict(root: str, ids: tuple[str, ...], stamps: tuple[float | None, ...]) -> str:
     try:
-        compared = compare_runs([RunFolder(Workspace(root).run(run_id)) for run_id in ids])
+        compared = compare_runs([RunFolder(Workspace(Path(root)).run(run_id)) for run_id in ids])
     except LabError as error:
         return str(error)
     return compared[0].verdict

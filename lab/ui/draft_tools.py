@@ -26,8 +26,9 @@ def presets(recipe: Recipe) -> None:
         known = recipe.preset if recipe.preset in PRESETS else None
         names, key = list(PRESETS), editing.key("preset")
         st.selectbox(
-            "Start from", names, names.index(known) if known else None, key=key, format_func=lambda name: PRESETS[name].title,
-            on_change=_load, args=(key,), width=320, placeholder="a preset",
+            "Start from", names, names.index(known) if known else None, key=key,
+            format_func=lambda name: PRESETS[name].title, placeholder="a preset",
+            on_change=_load, args=(key,), width=320,
         )  # fmt: skip
         st.button(
             "Undo", key="schedule.undo", icon=":material/undo:", on_click=editing.undo,
@@ -63,8 +64,10 @@ def _story(name: str) -> None:
 
 def json_tools(recipe: Recipe) -> None:
     """See and edit the recipe as JSON; take it home; bring one."""
-    with st.popover("As JSON", icon=":material/data_object:", key="schedule.json", on_change="rerun",
-                    width="content") as box:  # fmt: skip
+    box = st.popover(
+        "As JSON", icon=":material/data_object:", key="schedule.json", on_change="rerun"
+    )
+    with box:
         if not box.open:
             return
         text = json.dumps(recipe.dump(), indent=1, ensure_ascii=False)
@@ -87,7 +90,7 @@ def _apply(key: str) -> None:
 def _upload() -> None:
     file = st.session_state.get(FILE)
     if file is not None:
-        _take(file.getvalue().decode("utf-8", errors="replace"))
+        _take(file.getvalue().decode("utf-8-sig", errors="replace"))
 
 
 def _take(text: str) -> None:
@@ -98,14 +101,18 @@ def _take(text: str) -> None:
         if recipe.dump() != st.session_state.get(editing.OURS):
             editing.load(recipe)
     except (ValueError, RecursionError) as error:
-        st.session_state["schedule.json.error"] = LabError(f"This is not JSON: {error}.", "Mend it.")
+        words = f"This is not JSON: {error}."
+        st.session_state["schedule.json.error"] = LabError(words, "Mend it.")
     except LabError as error:
         st.session_state["schedule.json.error"] = error
 
 
 def link_tools(recipe: Recipe) -> None:
     """A link that opens this schedule, to hand out."""
-    with st.popover("Lesson link", icon=":material/link:", key="schedule.lesson", on_change="rerun") as box:
+    box = st.popover(
+        "Lesson link", icon=":material/link:", key="schedule.lesson", on_change="rerun"
+    )
+    with box:
         if not box.open:
             return
         try:
@@ -114,7 +121,7 @@ def link_tools(recipe: Recipe) -> None:
             show_error(error)
             return
         address = (st.context.url or "").partition("?")[0]
-        st.markdown("Whoever opens this link finds just this schedule. Copy it with the button at its end.")
+        st.markdown("Whoever opens this link finds just this schedule. Copy it by its button.")
         st.code(f"{address}?{PARAMETER}={text}", language=None, wrap_lines=True, height=160)
 
 
@@ -130,4 +137,3 @@ def open_link() -> None:
         show_error(error)
         return
     st.toast("This schedule came with the link.", icon=":material/link:")
-

@@ -4,8 +4,8 @@
     path, key = ("stages", "s3", "lr"), editing.key("stages.s3.lr")
     st.number_input("Rate", value=value, key=key, on_change=editing.put, args=(path, key))
 
-Widgets are views; the draft is the truth. Rows have ids of their own, so that a moved stage takes its
-values along. A change from elsewhere (preset, undo, link, another page) gives all widgets new keys.
+Widgets are views; the draft is the truth. Rows have ids of their own, so that a moved stage takes
+its values along. A change from elsewhere (preset, undo, link, page) gives all widgets new keys.
 """
 
 from __future__ import annotations
@@ -37,14 +37,16 @@ def key(name: str) -> str:
 
 
 def put(path: tuple[str, ...], widget: str) -> None:
-    """Callback: take a widget's value into the draft. What the recipe refuses is told, not taken."""
+    """Callback: take a widget's value into the draft. What the recipe refuses is told."""
     put_value(path, st.session_state.get(widget))
 
 
 def put_value(path: tuple[str, ...], value: Any, anew: bool = False) -> None:
-    """Change one place of the draft; `anew` where several widgets show it. A path may name a stage."""
+    """Change one place of the draft; `anew` where several widgets show it."""
     values = draft().dump()
     place = values
+    if path[0] == "stages" and not has(path[1]):
+        return
     *parents, last = _numbered(path)
     for name in parents:
         place = place[name]
@@ -52,6 +54,11 @@ def put_value(path: tuple[str, ...], value: Any, anew: bool = False) -> None:
     _commit(values)
     if anew:
         st.session_state[ROUND] += 1
+
+
+def has(row: str) -> bool:
+    """Whether a stage is still there. A widget may call back after its stage has gone."""
+    return row in st.session_state.get(ROWS, [])
 
 
 def load(recipe: Recipe) -> None:
@@ -78,22 +85,27 @@ def refused() -> list[Problem]:
     return st.session_state.get(REFUSED, [])
 
 
-def add(rows: list[str]) -> None:
+def add() -> None:
     """A stage like the last one, a third larger, at half the rate."""
     stage = draft().stages[-1]
     size = [min(1024, round(side * 1.33 / 32) * 32) for side in stage.hw]
     larger = size[0] if size[0] == size[1] else size
-    _insert(len(rows), stage.model_dump(mode="json") | {"size": larger, "lr": stage.lr / 2})
+    changes = {"size": larger, "lr": stage.lr / 2}
+    _insert(len(st.session_state[ROWS]), stage.model_dump(mode="json") | changes)
 
 
 def duplicate(row: str) -> None:
     """The same stage once more, just after it."""
+    if not has(row):
+        return
     index = st.session_state[ROWS].index(row)
     _insert(index + 1, draft().stages[index].model_dump(mode="json"))
 
 
 def remove(row: str) -> None:
     """Take a stage out."""
+    if not has(row):
+        return
     rows = st.session_state[ROWS]
     values, index = draft().dump(), rows.index(row)
     del values["stages"][index]
@@ -102,6 +114,8 @@ def remove(row: str) -> None:
 
 def move(row: str, by: int) -> None:
     """Move a stage up (-1) or down (+1)."""
+    if not has(row):
+        return
     rows = list(st.session_state[ROWS])
     values, index = draft().dump(), rows.index(row)
     other = index + by
@@ -125,6 +139,8 @@ def _commit(values: dict[str, Any], rows: list[str] | None = None) -> None:
     except LabError as error:
         st.session_state[REFUSED] = list(error.problems)
         return
+    if recipe == draft():
+        return  # some inputs call back without a change: that is no edit to undo
     _remember()
     set_draft(recipe)
     st.session_state[OURS] = recipe.dump()

@@ -1,4 +1,4 @@
-"""Inputs made from recipe fields: help, bounds, unit, choices and source come from the field itself.
+"""Inputs made from recipe fields: help, bounds, unit, choices and source come from the field.
 
     field_input(Stage, "epochs", stage.epochs, ("stages", "s3", "epochs"))
 
@@ -26,11 +26,11 @@ LABELS = {
     "resize": "Resize by",
     "schedule": "Rate over time",
     "group_rates": "Rates of earlier layers",
-    "lr_ratio": "Head's rate over first layers'",
+    "lr_ratio": "Ratio of rates",
     "pct_start": "Warm-up share",
     "div": "Peak over start",
     "div_final": "Peak over end",
-    "min_scale": "Smallest crop (share of area)",
+    "min_scale": "Smallest crop (share)",
     "presize_px": "Kept at (presize)",
     "pad_mode": "Fill the space with",
     "valid_resize": "Validation resize",
@@ -39,7 +39,7 @@ LABELS = {
     "rotate_deg": "Turn by up to",
     "zoom_max": "Zoom in up to",
     "warp": "Perspective",
-    "affine_p": "Share turned, zoomed, warped",
+    "affine_p": "Share so moved",
     "lighting": "Light",
     "lighting_p": "Share with another light",
     "lighting_space": "Light arithmetic",
@@ -109,7 +109,7 @@ def field_input(
 def optional_number(
     label: str, value: float | None, *, key: str, placeholder: str = "auto", **options: Any
 ) -> None:
-    """A number that may be left empty. Streamlit lets an input be emptied only if it began empty."""
+    """A number that may be left empty: Streamlit lets only an input that began empty be emptied."""
     # Set in every run: a value that is set once is lost where a second run follows at once.
     st.session_state[key] = value
     st.number_input(label, value=None, key=key, placeholder=placeholder, **options)
@@ -187,7 +187,7 @@ _SAID = {
     "all": "everything",
     "head": "the head only",
     "last-norm+head": "last norm + head (FixRes)",
-    "one-cycle": "rise and fall (one-cycle)",
+    "one-cycle": "one-cycle",
     "as-test": "as in validation",
     "random-resized-crop": "random resized crop",
     "hub": "pretrained (timm hub)",

@@ -1,11 +1,12 @@
 """What is around every page: background processes, and the sidebar's word on what is running.
 
-    frame.start(workspace())           # cheap; once a page load
-    frame.sidebar()
+frame.start(workspace())           # cheap; once a page load
+frame.sidebar()
 """
 
 from __future__ import annotations
 
+import os
 import time
 
 import streamlit as st
@@ -33,6 +34,8 @@ _TASKS = {
 
 def start(place: Workspace) -> None:
     """See that the supervisor is at work and that the helper warms up. Waits for neither."""
+    if os.environ.get("LAB_NO_PROCESSES"):  # for tests of the pages alone
+        return
     try:
         ensure_supervisor(place)
         helper_client.start(place)
@@ -96,5 +99,6 @@ def _words(seen: Snapshot, left_s: float | None) -> str:
     if not seen.latest and not len(seen.epochs):
         return "Getting ready"
     at = seen.latest or seen.epochs.iloc[-1].to_dict()
-    parts = [f"Stage {int(at['stage']) + 1} of {len(seen.recipe.stages)}", fmt.size(*hw(at["size"]))]
+    stage = f"Stage {int(at['stage']) + 1} of {len(seen.recipe.stages)}"
+    parts = [stage, fmt.size(*hw(at["size"]))]
     return ", ".join([*parts, *([f"{fmt.minutes(left_s)} left"] if left_s is not None else [])])

@@ -31,7 +31,7 @@ function picture({ item, source, alt, caption, tone, chosen }, { side, clickable
   if (source) {
     Object.assign(frame.appendChild(document.createElement("img")), { src: source, alt, title: alt })
   } else {
-    frame.appendChild(element("span", "gone")).textContent = "cannot be read"
+    frame.appendChild(element("span", "gone")).textContent = "no picture"
   }
   if (caption) thumb.appendChild(element("span", "caption")).textContent = caption
   if (clickable) {

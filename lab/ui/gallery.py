@@ -37,7 +37,7 @@ class Group:
 
 
 def gallery(
-    groups: Sequence[Group], key: str, *, side_px: int = 84, clickable: bool = False
+    groups: Sequence[Group], key: str, *, side_px: int = 80, clickable: bool = False
 ) -> int | None:
     """Draw the groups; all their text goes in as text. Returns the item clicked in this run."""
     data = {"groups": [asdict(group) for group in groups], "side": side_px, "clickable": clickable}
@@ -62,7 +62,7 @@ _CSS = """
   font: 600 0.9rem/1.4 var(--st-font); color: var(--st-text-color);
 }
 .head span { font-weight: 400; opacity: 0.75; font-variant-numeric: tabular-nums; }
-.row { display: flex; flex-wrap: wrap; gap: 8px; }
+.row { display: flex; flex-wrap: wrap; gap: 8px; padding: 4px; }
 .thumb {
   margin: 0; padding: 0; border: 0; background: none; display: block; text-align: center;
   color: var(--st-text-color); font: 0.75rem/1.3 var(--st-font);
@@ -79,5 +79,5 @@ button.thumb:focus-visible { outline: 2px solid var(--st-primary-color); outline
 .frame.chosen { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
 img { display: block; width: 100%; height: 100%; object-fit: cover; }
 .gone { display: flex; height: 100%; align-items: center; justify-content: center; padding: 4px; }
-.caption { display: block; margin-top: 3px; overflow-wrap: anywhere; }
+.caption { display: block; margin-top: 6px; overflow-wrap: anywhere; }
 """

@@ -77,7 +77,7 @@ def launch(
 
 
 def guess_of(prediction: Mapping[str, float | None]) -> dict[str, Any]:
-    """The guess as meta.json keeps it: fractions, and the same in words; empty where none was made."""
+    """The guess as meta.json keeps it: fractions, and the same in words; {} where none was made."""
     known = {role: value for role, value in prediction.items() if value is not None}
     if not known:
         return {}

@@ -1,4 +1,4 @@
-"""A schedule in a link: `?recipe=` holds the whole recipe, compressed, so that opening it restores it.
+"""A schedule in a link: `?recipe=` holds the whole recipe, compressed; opening it restores it.
 
 text = pack(recipe);  recipe = unpack(text)        # LabError in words for anything else
 """
@@ -18,12 +18,14 @@ LONGEST_TEXT, LONGEST_JSON = 6_000, 100_000  # browsers and proxies take links o
 
 
 def pack(recipe: Recipe) -> str:
-    """The recipe as a short text of A-Z a-z 0-9 - _. LabError where it would not fit into a link."""
+    """The recipe as a short text of A-Z a-z 0-9 - _. LabError where it does not fit into a link."""
     _refuse_local(recipe)
     raw = json.dumps(recipe.dump(), separators=(",", ":"), ensure_ascii=False).encode()
     text = base64.urlsafe_b64encode(zlib.compress(raw, 9)).decode().rstrip("=")
     if len(text) > LONGEST_TEXT:
-        raise LabError("This schedule is too long for a link.", "Shorten the notes, or send the file.")
+        raise LabError(
+            "This schedule is too long for a link.", "Shorten its notes, or send the file."
+        )
     return text
 
 
@@ -46,7 +48,7 @@ def unpack(text: str) -> Recipe:
 
 
 def _refuse_local(recipe: Recipe) -> None:
-    """A link names no files: they are not there on another machine, or not the reader's business."""
+    """A link names no files: elsewhere they are not there, or not the reader's business."""
     if recipe.dataset.source == "path" or recipe.dataset.path:
         raise LabError(
             "A lesson link names no folders of a machine.",
@@ -54,5 +56,7 @@ def _refuse_local(recipe: Recipe) -> None:
         )  # fmt: skip
     if recipe.model.weights == "file" or recipe.model.file:
         raise LabError(
-            "A lesson link names no files of a machine.", "Choose other weights.", where="model.file"
+            "A lesson link names no files of a machine.",
+            "Choose other weights.",
+            where="model.file",
         )

@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from lab.analysis.tta import running_averages
+from lab.data.dataset import read_header
 from lab.errors import LabError
 from lab.jobs import helper_client
 from lab.recipe import Recipe
@@ -75,14 +76,17 @@ def summary_words(report: dict[str, Any]) -> str:
 def dataset_of(run: RunFolder, recipe: Recipe) -> str:
     """The data set that the item numbers belong to; '' with words where it is gone or changed."""
     dataset = state.dataset_of(recipe)
-    trained_on = run.resolved().get("data")
-    if dataset is None:
-        st.warning("**Its pictures are not here (any more):** only the numbers are shown.")
-        return ""
-    if trained_on and trained_on != dataset.fingerprint:
-        st.warning("**Its pictures have changed since it was trained:** only numbers are shown.")
-        return ""
-    return dataset.id
+    trained_on = run.resolved().get("data") or (dataset.fingerprint if dataset else "")
+    if dataset is not None and trained_on == dataset.fingerprint:
+        return dataset.id
+    # The same pictures may be here under another name, such as leaves of an earlier version.
+    place = state.workspace().datasets
+    for folder in place.iterdir() if place.is_dir() and trained_on else ():
+        if (read_header(folder) or {}).get("fingerprint") == trained_on:
+            return folder.name
+    gone = "have changed since it was trained" if dataset else "are not here (any more)"
+    st.warning(f"**Its pictures {gone}:** only the numbers are shown.", icon=":material/warning:")
+    return ""
 
 
 def turn_pages(n: int, key: str, places: Sequence[DeltaGenerator]) -> int:

@@ -18,10 +18,13 @@ from lab.errors import LabError, Problem
 # File names and class names come from users; nothing of theirs may become markup or load a picture.
 _MARKUP = re.compile(r"[\\`*\[\]<>$~|&#{}:]|(?<!\w)_|_(?!\w)")
 
+# All but those that hold a number and its unit together.
+_SPACES = re.compile(r"[^\S\u00a0\u202f]+")
+
 
 def plain(text: str) -> str:
     """Text as Markdown that shows exactly this text, on one line."""
-    return _MARKUP.sub(lambda found: "\\" + found.group(), " ".join(str(text).split()))
+    return _MARKUP.sub(lambda found: "\\" + found.group(), _SPACES.sub(" ", str(text)).strip())
 
 
 def place(where: str) -> str:

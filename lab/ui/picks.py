@@ -40,7 +40,8 @@ def _mixed_up(said: Evidence, average: np.ndarray, here: str) -> None:
     with st.expander("Which classes are mixed up", on_change="rerun", key="inspect.mixed") as box:
         if not box.open:
             return
-        st.caption("Rows: the true class. Columns: the answer. Click a cell to see its pictures.")
+        how = "the answer with the views" if said.views is not None else "the answer"
+        st.caption(f"Rows: the true class. Columns: {how}. Click a cell to see its pictures.")
         chart = charts.heat_map(list(said.classes), confusion(average, said.target).tolist())
         height = min(24 * len(said.classes) + 190, 780)
         clicked = live_chart(chart, "inspect.confusion", height, clickable=True)

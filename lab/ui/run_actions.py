@@ -1,13 +1,13 @@
 """What a person can do with a run: stop, continue, clone, compare with a baseline, tidy away.
 
-actions(run, status, seen, compared)      # buttons; at most one of them is primary
-offer_baseline(run, seen, siblings)       # the fair opponent, one click
+actions(run, status, seen, siblings)      # buttons; at most one of them is primary
+offer_baseline(run, seen, primary=True)   # the fair opponent, one click
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -32,11 +32,14 @@ PICKED = "compare.runs"  # the runs that Compare shows, a list of ids
 def open_run(run_id: str) -> None:
     """Watch a run, in this session and in the address."""
     st.session_state[WATCHED] = run_id
-    st.query_params["run"] = run_id
+    if st.query_params.get("run") != run_id:
+        st.query_params["run"] = run_id
 
 
-def actions(run: RunFolder, status: StatusRow, seen: Snapshot | None, compared: bool) -> None:
-    """The buttons that fit the status. `compared`: there is something to compare it with."""
+def actions(
+    run: RunFolder, status: StatusRow, seen: Snapshot | None, siblings: Sequence[RunRow]
+) -> None:
+    """The buttons that fit the status. `siblings`: the other runs of its experiment."""
     workspace = state.workspace()
     to_change = status.status == "failed" and "clone" in status.fix.lower()  # again fails again
     if status.status in watch.LIVE:
@@ -44,7 +47,7 @@ def actions(run: RunFolder, status: StatusRow, seen: Snapshot | None, compared: 
     elif status.status in watch.WAITING:
         _do("Take out of the queue", "cancel", lambda: cancel(workspace, run.id), "close")
     elif status.status == "finished":
-        _finished_buttons(run, compared)
+        _finished_buttons(run, siblings)
     elif seen is not None:
         words = "Put it back" if status.status == "cancelled" else "Continue"
         again = lambda: resume_run(workspace, run.id)  # noqa: E731
@@ -70,12 +73,20 @@ def _keep_going(run: RunFolder) -> str:
     return "It goes on to the end."
 
 
-def _finished_buttons(run: RunFolder, compared: bool) -> None:
-    """Where to go from here."""
-    go = {"compare": ("Compare", "compare_arrows"), "inspect": ("Look inside", "search"),
+def _finished_buttons(run: RunFolder, siblings: Sequence[RunRow]) -> None:
+    """Where to go from here: to its opponent while that trains, then to the comparison."""
+    to_come = [row for row in siblings if row.status in (*watch.LIVE, *watch.WAITING)]
+    if to_come:
+        row = min(to_come, key=lambda row: (row.status not in watch.LIVE, row.id))
+        words = f"Watch {row.name or row.id}"[:60]
+        if st.button(plain(words), key="runs.next", icon=":material/monitoring:", type="primary"):
+            open_run(row.id)
+            st.rerun()
+    go = {"compare": ("Compare", "balance"), "inspect": ("Look inside", "search"),
           "export": ("Take it home", "download")}  # fmt: skip
     for page, (words, icon) in go.items():
-        kind = "primary" if page == "compare" and compared else "secondary"
+        ready = page == "compare" and siblings and not to_come
+        kind = "primary" if ready else "secondary"
         if st.button(words, key=f"runs.{page}", icon=f":material/{icon}:", type=kind):
             st.session_state[WATCHED] = run.id
             st.switch_page(f"pages/{page}.py")
@@ -193,8 +204,8 @@ def _seconds(recipe: Recipe, seen: Snapshot, device: str) -> float | None:
     return forecast(recipe, plan, facts).seconds
 
 
-def siblings_of(row: RunRow | None, rows: list[RunRow]) -> list[RunRow]:
+def siblings_of(row: RunRow, rows: Sequence[RunRow]) -> list[RunRow]:
     """The other runs of its experiment."""
-    if row is None or not row.experiment:
+    if not row.experiment:
         return []
     return [other for other in rows if other.experiment == row.experiment and other.id != row.id]

@@ -15,6 +15,7 @@ from lab.runs.index import RunRow
 from lab.ui import format as fmt
 from lab.ui.watch import look
 
+
 def run_table(rows: Sequence[RunRow], key: str) -> str | None:
     """Name, status, sizes, error rate, time, when."""
     now = time.time()

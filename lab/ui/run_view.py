@@ -60,15 +60,21 @@ def live_part(run: RunFolder, view: View) -> StatusRow:
     workspace, now = state.workspace(), time.time()
     status, seen = run_status(workspace, run.id, now), snapshot(run)
     meta = run.meta()
-    _headline(status, seen, run, now)
-    _numbers(watch.progress(seen, status.status, now, forecast_of(run, meta)), status, seen)
-    _expected(seen, forecast_of(run, meta), watch.guess_words(meta))
+    # A place for each part: what comes and goes above a chart would make the browser build the
+    # chart anew, and the reader's zoom would be gone.
+    top, curves, table = st.container(), st.container(), st.container()
+    with top:
+        _headline(status, seen, run, now)
+        _numbers(watch.progress(seen, status.status, now, forecast_of(run, meta)), status, seen)
+        _expected(seen, forecast_of(run, meta), watch.guess_words(meta))
     plan = plan_of(seen)
     if plan is None:
-        st.caption("The curves appear as soon as the pictures have been counted.")
+        curves.caption("The curves appear as soon as the pictures have been counted.")
         return status
-    _curves(seen, plan, view)
-    _epochs(seen, status.status)
+    with curves:
+        _curves(seen, plan, view)
+    with table:
+        _epochs(seen, status.status)
     return status
 
 
@@ -109,6 +115,8 @@ def _numbers(done: watch.Progress, status: StatusRow, seen: Snapshot) -> None:
         return
     if status.status in (*watch.WAITING, *watch.LIVE) or done.share < 1:
         st.progress(done.share, text=plain(done.text))
+    if not seen.started:
+        return
     error = float(seen.epochs["error_rate"].iloc[-1]) if len(seen.epochs) else None
     live = status.status in (*watch.WAITING, *watch.LIVE)
     with st.container(horizontal=True, gap="large", key="runs.numbers"):
@@ -143,9 +151,10 @@ def _curves(seen: Snapshot, plan: Plan, view: View) -> None:
     steps = seen.steps[seen.steps["step"] < plan.total_steps]
     rows: list[tuple[What, What]] = [("loss", "error"), ("lr", "size")]
     for pair, height in zip(rows, (300, 190)):
+        place = st.container()
         if pair[0] == "loss" and not seen.started:
             continue
-        for column, what in zip(st.columns(2), pair):
+        for column, what in zip(place.columns(2), pair):
             log_y = view.log_y and what in ("loss", "error")
             figure = charts.live_curves(
                 known, steps, axis, what, smoothing=view.smoothing, log_y=log_y

@@ -8,6 +8,8 @@ from __future__ import annotations
 import streamlit as st
 
 from lab.data.catalog import list_datasets
+from lab.errors import LabError, Problem
+from lab.jobs import helper_client
 from lab.recipe import Recipe
 from lab.recipe.dataset import DataSpec, Leaves, Split
 from lab.recipe.facts import Facts
@@ -20,7 +22,7 @@ from lab.ui.forms import field_input, fields_row, optional_number
 from lab.ui.messages import plain
 from lab.ui.state import dataset_of, workspace
 
-LEAVES, PATH = "leaves", "path"
+LEAVES, PATH, UNKNOWN = "leaves", "path", "schedule.unknown"
 
 
 def data_form(recipe: Recipe, facts: Facts) -> None:
@@ -33,8 +35,8 @@ def data_form(recipe: Recipe, facts: Facts) -> None:
     names.setdefault(chosen, spec.path or f"{chosen or 'none chosen'} (not here)")
     key = editing.key("dataset.choice")
     st.selectbox(
-        "Data set", list(names), list(names).index(chosen), key=key, on_change=_put_dataset, args=(key,),
-        format_func=lambda found: names.get(found, found),
+        "Data set", list(names), list(names).index(chosen), key=key,
+        on_change=_put_dataset, args=(key,), format_func=lambda found: names.get(found, found),
         help="Import your own pictures on the Data page.",
     )  # fmt: skip
     if spec.source == LEAVES:
@@ -79,7 +81,8 @@ def network_form(recipe: Recipe, facts: Facts) -> None:
     options = names if model.name in names else [model.name, *names]
     key = editing.key("model.name")
     st.selectbox(
-        "Network", options, options.index(model.name), key=key, accept_new_options=True, on_change=_put_name, args=(key,),
+        "Network", options, options.index(model.name), key=key, accept_new_options=True,
+        on_change=_put_name, args=(key,),
         help="Cheapest first. Or type the name of any timm architecture.",
     )  # fmt: skip
     shown = ["weights", "groups"] + (["file"] if model.weights == "file" else [])
@@ -92,6 +95,27 @@ def network_form(recipe: Recipe, facts: Facts) -> None:
             f"sizes from {known.min_px} px"
             + (f" in steps of {known.step_px}." if known.step_px > 1 else ".")
         )
+    elif model.name not in st.session_state.get(UNKNOWN, {}):
+        _look_up(model.name)
+
+
+def _look_up(name: str) -> None:
+    """Ask the helper about an architecture that nobody here has used yet; once."""
+    if not helper_client.is_warm(workspace()):
+        st.caption("Its facts come as soon as the helper process has warmed up.")
+        return
+    with st.spinner(f"Looking {plain(name)} up …"):
+        try:
+            helper_client.call(workspace(), "model_facts", {"name": name}, timeout=60)
+        except LabError as error:
+            problems = [Problem("model.name", p.what, p.fix) for p in error.problems]
+            st.session_state.setdefault(UNKNOWN, {})[name] = problems
+    st.rerun()
+
+
+def unknown_network(recipe: Recipe) -> list[Problem]:
+    """What was wrong when the network's name was looked up; empty where it is known."""
+    return st.session_state.get(UNKNOWN, {}).get(recipe.model.name, [])
 
 
 def _put_name(key: str) -> None:
@@ -107,7 +131,8 @@ def rest_form(recipe: Recipe) -> None:
     st.caption("Optimizer")
     fields_row(Optimizer, recipe.optimizer, list(Optimizer.model_fields), ("optimizer",))
     st.caption("Network")
-    rest = [name for name in ModelSpec.model_fields if name not in ("name", "weights", "groups", "file")]
+    shown = ("name", "weights", "groups", "file")
+    rest = [name for name in ModelSpec.model_fields if name not in shown]
     fields_row(ModelSpec, recipe.model, rest, ("model",))
     st.caption("Division of the pictures")
     split = recipe.dataset.split
@@ -132,7 +157,8 @@ def _final_size(recipe: Recipe) -> None:
             label = "Final size, px" if name == "height" else "Width, px"
             optional_number(
                 label, value, key=editing.key(f"evaluation.{name}"), placeholder=empty, width=190,
-                min_value=16, max_value=1024, step=16, on_change=_put_final, help=Evaluation.model_fields["size"].description,
+                min_value=16, max_value=1024, step=16, on_change=_put_final,
+                help=Evaluation.model_fields["size"].description,
             )  # fmt: skip
 
 

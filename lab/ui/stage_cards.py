@@ -6,7 +6,8 @@ stage_cards(recipe, rows, problems, costs)
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -50,7 +51,6 @@ def stage_cards(
         key="schedule.add",
         icon=":material/add:",
         on_click=editing.add,
-        args=(rows,),
         disabled=len(rows) >= MOST_STAGES,
     )
 
@@ -66,27 +66,40 @@ def _edges(colours: dict[str, str]) -> None:
         f".st-key-schedule-card-{row} {{ border-left: 8px solid {colour}; }}"
         for row, colour in colours.items()
     )
-    st.html(f"<style>{' '.join(rules)}</style>")
+    st.html(f"<style>{_TOOLS}{' '.join(rules)}</style>")
 
 
 def _head(index: int, n: int, row: str, stage: Stage, cost: StageCost) -> None:
     about = [fmt.size(*stage.hw), f"{fmt.pixels(cost.pixels)} of training"]
     if cost.seconds is not None:
         about.append(f"about {fmt.minutes(cost.seconds)}")
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-        st.markdown(f"**Stage {index + 1}** :gray[{' · '.join(about)}]", width="stretch")
-        _button("Move up", row, "arrow_upward", editing.move, (row, -1), index == 0)
-        _button("Move down", row, "arrow_downward", editing.move, (row, 1), index == n - 1)
-        _button("Duplicate", row, "content_copy", editing.duplicate, (row,), n >= MOST_STAGES)
-        _button("Remove", row, "delete", editing.remove, (row,), n == 1)
+    number = f"stage {index + 1}"
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="xsmall", key=f"schedule-tools-{row}"
+    ):
+        st.markdown(f"**{number.capitalize()}** :gray[{' · '.join(about)}]", width="stretch")
+        _tool(f"Move {number} up", row, "arrow_upward", editing.move, (row, -1), index == 0)
+        _tool(f"Move {number} down", row, "arrow_downward", editing.move, (row, 1), index == n - 1)
+        full = n >= MOST_STAGES
+        _tool(f"Duplicate {number}", row, "content_copy", editing.duplicate, (row,), full)
+        _tool(f"Remove {number}", row, "delete", editing.remove, (row,), n == 1)
 
 
-def _button(what: str, row: str, icon: str, act, args: tuple, off: bool) -> None:
-    key = f"schedule.{what.split()[-1].lower()}.{row}"
+def _tool(
+    what: str, row: str, icon: str, act: Callable[..., None], args: tuple[Any, ...], off: bool
+) -> None:
+    """An icon whose name is there for screen readers and as a tooltip (see _TOOLS)."""
     st.button(
-        "", key=key, icon=f":material/{icon}:", help=what, on_click=act, args=args,
-        disabled=off, type="tertiary",
+        what, key=f"schedule.{icon}.{row}", icon=f":material/{icon}:", help=what, on_click=act,
+        args=args, disabled=off, type="tertiary",
     )  # fmt: skip
+
+
+_TOOLS = """
+[class*="st-key-schedule-tools-"] button [data-testid="stMarkdownContainer"] {
+  position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
+}
+"""
 
 
 def _front(row: str, stage: Stage) -> None:
@@ -129,6 +142,8 @@ def _width(row: str, stage: Stage) -> None:
 def _put_size(row: str) -> None:
     """Callback: height and width together are the size. The width's input may be folded away."""
     recipe, rows = editing.current()
+    if not editing.has(row):
+        return
     height, width = recipe.stages[rows.index(row)].hw
     wide = st.session_state.get(
         editing.key(f"stages.{row}.width"), None if height == width else width
@@ -152,9 +167,12 @@ def _folded(row: str, stage: Stage) -> None:
     with more:
         for title, names in FOLDED.items():
             st.caption(title)
-            fields_row(Stage, stage, names, ("stages", row))
-            if title == "Framing":
-                _width(row, stage)
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                for name in names:
+                    path = ("stages", row, name)
+                    field_input(Stage, name, getattr(stage, name), path, width=190)
+                if title == "Framing":
+                    _width(row, stage)
         _augment(row, stage)
         if rest := other_fields():
             st.caption("Other")

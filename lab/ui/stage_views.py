@@ -1,8 +1,9 @@
 """What the network sees at each stage: true pictures through the true transforms, at true size.
 
-    stage_views(recipe, items)         # asks the helper process; says in words while that warms up
+    stage_views(recipe, n_items)       # asks the helper process; says in words while that warms up
 
-The answer is kept in the session: a page that is drawn again does not ask again.
+Answers are kept in the session, stage by stage: an edit asks again only for what it changed. The
+helper is asked in ticks, one stage at a time, so that the page never waits long for it.
 """
 
 from __future__ import annotations
@@ -17,99 +18,102 @@ from lab.jobs import helper_client
 from lab.recipe import Recipe
 from lab.ui import format as fmt
 from lab.ui.crops import Crop, true_size_row
-from lab.ui.messages import plain, show_error
+from lab.ui.frame import start
+from lab.ui.messages import guard, plain, show_error
 from lab.ui.palette import size_colour
 from lab.ui.state import workspace
 
-KEPT, ROLL = "schedule.views", "schedule.roll"
-DRAWS, PATIENCE_S = 2, 120.0
+KEPT, ROLL, ASKED = "schedule.kept", "schedule.roll", "schedule.asked"
+DRAWS, PATIENCE_S, TICK_S, MOST_KEPT = 2, 60.0, 0.7, 48
+TITLES = ("In validation", "In training, at random", "In training, again")
 _SEEN = ("size", "resize", "min_scale", "pad_mode", "presize_px", "augment", "valid_resize",
          "valid_crop_pct")  # fmt: skip
+Answer = list[dict[str, Any]] | LabError
 
 
 def stage_views(recipe: Recipe, n_items: int) -> None:
-    """A row per stage: what validation shows, then two training draws of the same picture."""
+    """The same picture at every stage, side by side: as validated, then two training draws."""
     roll = st.session_state.setdefault(ROLL, 0)
-    question = _question(recipe, n_items, roll)
-    kept = st.session_state.get(KEPT, {})
-    if kept.get("question") != question:
-        _ask_soon(recipe, question)
-        return
-    if kept["error"]:
-        show_error(kept["error"])
-    for index, pictures in enumerate(kept["answer"]):
-        _row(recipe, index, pictures)
-    with st.container(horizontal=True):
-        st.button("Show another picture", key="schedule.reroll", icon=":material/refresh:",
-                  on_click=_reroll)  # fmt: skip
+    item = (roll * 7919 + recipe.seed) % max(n_items, 1)
+    questions = [_question(recipe, stage, item, roll) for stage in range(len(recipe.stages))]
+    kept: dict[str, Answer] = st.session_state.setdefault(KEPT, {})
+    answers = [kept.get(question) for question in questions]
+    for row, title in enumerate(TITLES):
+        _row(recipe, answers, row, title)
+    failed = next((answer for answer in answers if isinstance(answer, LabError)), None)
+    if failed:
+        show_error(failed)
+        st.button("Try again", key="schedule.again", on_click=kept.clear)
+    elif None in answers:
+        _ask_soon(questions)
+    else:
+        st.button(
+            "Show another picture", key="schedule.reroll", icon=":material/refresh:",
+            on_click=_reroll,
+        )  # fmt: skip
 
 
 def _reroll() -> None:
     st.session_state[ROLL] += 1
 
 
-def _question(recipe: Recipe, n_items: int, roll: int) -> str:
-    """Everything that the pictures depend on, as one text."""
-    stages = [stage.model_dump(mode="json", include=set(_SEEN)) for stage in recipe.stages]
-    data = recipe.dataset.model_dump(mode="json", exclude={"split"})
-    return json.dumps([data, stages, recipe.seed, n_items, roll], sort_keys=True)
+def _question(recipe: Recipe, stage: int, item: int, roll: int) -> str:
+    """All that a stage's pictures depend on: a recipe of that stage alone, as one text."""
+    values = recipe.dump()
+    seen = {name: values["stages"][stage][name] for name in _SEEN}
+    asked = {"dataset": values["dataset"], "seed": recipe.seed, "stages": [seen]}
+    return json.dumps([asked, item, roll], sort_keys=True)
 
 
-def _ask_soon(recipe: Recipe, question: str) -> None:
-    """Say what is going on; ask in a later tick, so that the page itself is there at once."""
-    words = st.session_state.get(KEPT, {}).get("waited", 0)
+def _ask_soon(questions: list[str]) -> None:
+    """Say what is going on; ask in later ticks, so that the page itself is there at once."""
 
-    @st.fragment(run_every=0.6)
-    def ticking() -> None:
-        first = st.session_state.get("schedule.asking") != question
-        st.session_state["schedule.asking"] = question
-        warm = helper_client.is_warm(workspace())
-        if not warm:
-            helper_client.start(workspace())
-            st.caption("The process that draws these is warming up; the pictures come by themselves.")
+    @st.fragment(run_every=TICK_S)
+    def waiting() -> None:
+        first = st.session_state.get(ASKED) != questions
+        st.session_state[ASKED] = questions
+        missing = [question for question in questions if question not in st.session_state[KEPT]]
+        if not helper_client.is_warm(workspace()):
+            start(workspace())
+            st.caption("The process that draws these warms up; the pictures come by themselves.")
             return
-        if first:
-            st.caption("Drawing …")
-            return
-        with st.spinner("Drawing …"):
-            st.session_state[KEPT] = {"question": question, **_answer(recipe, question)}
-        st.rerun()
+        st.caption("Drawing …")
+        if missing and not first:
+            _keep(missing[0], _answer(missing[0]))
+        if len(missing) <= 1 and not first:
+            st.rerun()
 
-    del words
-    ticking()
+    with guard():
+        waiting()
 
 
-def _answer(recipe: Recipe, question: str) -> dict[str, Any]:
-    *_, n_items, roll = json.loads(question)
-    item = (roll * 7919 + recipe.seed) % max(n_items, 1)
-    found: list[list[dict[str, Any]]] = []
+def _keep(question: str, answer: Answer) -> None:
+    kept = st.session_state[KEPT]
+    while len(kept) >= MOST_KEPT:
+        del kept[next(iter(kept))]
+    kept[question] = answer
+
+
+def _answer(question: str) -> Answer:
+    """Pictures [{item, kind, height, width, label, png}], or the words of what went wrong."""
+    recipe, item, roll = json.loads(question)
+    asked = {"recipe": recipe, "stage": 0, "items": [item], "draws": DRAWS, "roll": roll}
     try:
-        for index in range(len(recipe.stages)):
-            asked = {"recipe": recipe.dump(), "stage": index, "items": [item], "draws": DRAWS,
-                     "roll": roll}  # fmt: skip
-            values, pngs = helper_client.call(workspace(), "stage_views", asked, timeout=PATIENCE_S)
-            found.append([{**picture, "png": png} for picture, png in zip(values["pictures"], pngs)])
+        values, pngs = helper_client.call(workspace(), "stage_views", asked, timeout=PATIENCE_S)
     except LabError as error:
-        return {"answer": found, "error": error}
-    return {"answer": found, "error": None}
+        return error
+    return [{**found, "png": png} for found, png in zip(values["pictures"], pngs, strict=True)]
 
 
-def _row(recipe: Recipe, index: int, pictures: list[dict[str, Any]]) -> None:
+def _row(recipe: Recipe, answers: list[Answer | None], row: int, title: str) -> None:
     sides = [stage.size for stage in recipe.stages]
-    stage = recipe.stages[index]
-    colour = size_colour(stage.size, sides)
-    names = {"test": "in validation", "train": "in training"}
-    crops = [
-        Crop(
-            picture["png"],
-            names.get(picture["kind"], picture["kind"]),
-            colour,
-            f"{picture['label']}, stage {index + 1}, {names.get(picture['kind'])}",
-        )
-        for picture in pictures
-    ]
-    label = pictures[0]["label"] if pictures and index == 0 else ""
-    with st.container(key=f"schedule-views-{index}", gap="xsmall"):
-        about = f" · a picture of *{plain(label)}*" if label else ""
-        st.markdown(f"**Stage {index + 1}** :gray[{fmt.size(*stage.hw)}{about}]")
-        true_size_row(crops, key=f"schedule.views.{index}")
+    crops, label = [], ""
+    for index, pictures in enumerate(answers):
+        if isinstance(pictures, list) and row < len(pictures):
+            found, size, label = pictures[row], sides[index], pictures[row]["label"]
+            words = f"stage {index + 1}, {fmt.size(found['height'], found['width'])}"
+            alt = f"{label}, {found['kind']} picture of {words}"
+            crops.append(Crop(found["png"], words, size_colour(size, sides), alt))
+    if crops:
+        st.markdown(f"**{title}**" + (f" :gray[{plain(label)}]" if row == 0 and label else ""))
+        true_size_row(crops, key=f"schedule.views.{row}")

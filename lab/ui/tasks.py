@@ -11,6 +11,7 @@ again on disk, as long as it has not ended.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -52,6 +53,7 @@ def watch(
     if now.result and now.result.get("status") == "finished":
         del st.session_state[_key(slot)]
         return now.result.get("value") or {}
+    _forget_upload(task_id)
     _ended_badly(slot, now)
     return None
 
@@ -92,9 +94,16 @@ def _ended_badly(slot: str, now: TaskStatus) -> None:
         show_problems(problems)
     else:
         st.info("It was stopped. Nothing half-done is left.", icon=":material/info:")
-    if st.button("All right", key=f"task.seen.{slot}"):
+    if st.button("Close", key=f"task.seen.{slot}"):
         del st.session_state[_key(slot)]
         st.rerun()
+
+
+def _forget_upload(task_id: str) -> None:
+    """An import that was taken back before it began leaves its file: nobody else removes that."""
+    request = read_json(state.workspace().tasks / task_id / "request.json", {})
+    if request.get("upload") and (name := Path(request.get("path", "")).name):
+        (state.workspace().uploads / name).unlink(missing_ok=True)
 
 
 def _status(task_id: str) -> TaskStatus:

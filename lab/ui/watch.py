@@ -56,6 +56,8 @@ def headline(status: StatusRow, seen: Snapshot, expected_s: float | None = None)
     match status.status:
         case "queued" | "blocked":
             return _waiting_words(status, expected_s)
+        case "starting" if seen.preparing:
+            return "It is getting the pictures ready; then it trains."
         case "starting":
             return "A worker is starting; it needs a few seconds to load."
         case "running":

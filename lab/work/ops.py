@@ -21,8 +21,8 @@ from lab.errors import LabError
 from lab.recipe import Recipe, recipe_from
 from lab.recipe.stage import Stage
 from lab.runs.folder import RunFolder, find_run
-from lab.train.stages import LoadedStage, load_stage
-from lab.train.views import tta_image as views_of_image
+from lab.scoring.stages import LoadedStage, load_stage
+from lab.scoring.views import tta_image as views_of_image
 from lab.train.model import IMAGENET
 from lab.train.model_facts import model_facts as probe_model
 from lab.vision.draws import uniforms

@@ -133,9 +133,19 @@ class _Training(Work):
         return network
 
     def _earlier_choices(self) -> Resolved | None:
-        """What an earlier attempt chose, or what the launch handed over from a reference run."""
+        """What an earlier attempt chose; for a baseline, what its reference run chose."""
         stored = read_json(self.run.resolved_file)
-        return Resolved(**stored["resolved"]) if stored else None
+        if stored:
+            return Resolved(**stored["resolved"])
+        reference = self.run.meta().get("baseline_of")
+        chosen = RunFolder(self.workspace.run(reference)).resolved() if reference else {}
+        if not chosen:
+            return None
+        words = dict.fromkeys(chosen["resolved"]["reasons"], f"as run {reference}")
+        resolved = Resolved(**{**chosen["resolved"], "reasons": words})
+        document = {"resolved": resolved.as_dict(), "data": chosen["data"]}
+        write_json(self.run.resolved_file, {**document, "recipe": self.run.recipe().identity()})
+        return resolved
 
     def _choose(
         self, recipe: Recipe, network: Network, data: RunData, device: str, why: str

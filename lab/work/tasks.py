@@ -82,8 +82,10 @@ def import_data(job: Job, request: dict[str, Any]) -> dict[str, Any]:
     path = Path(request["path"])
     if request.get("upload"):
         name = request.get("name") or path.name
-        dataset = import_upload(job.workspace, path, name, progress)
-        path.unlink(missing_ok=True)  # it was a copy, and its content is imported
+        try:
+            dataset = import_upload(job.workspace, path, name, progress)
+        finally:
+            path.unlink(missing_ok=True)  # it was a copy: imported, refused or no longer wanted
     else:
         dataset = import_path(job.workspace, path, request.get("name"), progress)
     return {"dataset": dataset.id, "name": dataset.name}
@@ -112,7 +114,7 @@ def calibrate(job: Job, request: dict[str, Any]) -> dict[str, Any]:
 
 def tta(job: Job, request: dict[str, Any]) -> dict[str, Any]:
     """Test-time augmentation over the validation part of `run`, stored with the run."""
-    from lab.train.inference import tta_run
+    from lab.scoring.inference import tta_run
 
     run = find_run(job.workspace, request["run"])
     options = {key: request[key] for key in ("stage", "views", "beta", "size") if key in request}

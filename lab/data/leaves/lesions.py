@@ -165,7 +165,7 @@ def _chlorosis(leaf: Leaf, streaks: bool) -> None:
     """A yellowed blade, mottled in patches (mosaic) or in lines along the leaf (streak)."""
     yellow = 0.62 + 0.14 * leaf.cloud(0.06)
     leaf.mix((182, 180, 70), np.clip(yellow, 0.2, 0.9))
-    period, shift = _jittered(leaf, 0.92), leaf.rng.integers(4096)
+    period, shift = _jittered(leaf, 0.8), leaf.rng.integers(4096)
     patches = bank.crop(bank.blobs(leaf.side, period), leaf.side, leaf.rng)
     warp = leaf.cloud(0.06)
     if streaks:

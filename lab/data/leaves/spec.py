@@ -15,7 +15,7 @@ import numpy as np
 
 from lab.errors import LabError, Problem
 
-VERSION = 1  # raise it whenever a picture changes: it is part of every cache key
+VERSION = 2  # raise it whenever a picture changes: it is part of every cache key
 
 # Relative frequencies. Largest to smallest is 4 to 1; the members of a fine pair lie close
 # together, so that guessing the commoner one gains a small picture little.

@@ -22,9 +22,9 @@ from lab.data.pixels import kept_pixels
 from lab.errors import LabError
 from lab.recipe.stage import Size, Stage, hw
 from lab.runs.folder import RunFolder
+from lab.scoring.predictions import name_of, plain_size, read_predictions, write_predictions
+from lab.scoring.stages import LoadedStage, Progress, load_stage, never, open_run, quiet
 from lab.train.evaluation import BATCH
-from lab.train.predictions import name_of, plain_size, read_predictions, write_predictions
-from lab.train.stages import LoadedStage, Progress, load_stage, never, open_run, quiet
 from lab.vision.loader import TestPictures, to_input, view_pixels
 from lab.vision.rundata import RunData
 from lab.workspace import Workspace

@@ -24,9 +24,9 @@ from lab.errors import LabError
 from lab.recipe.dataset import DataSpec
 from lab.recipe.stage import Size, hw
 from lab.runs.folder import RunFolder
-from lab.train.predictions import name_of, plain_size, read_predictions, write_predictions
-from lab.train.stages import LoadedStage, Progress, load_stage, never, open_run, quiet
-from lab.train.views import tta_image, tta_picture, tta_run
+from lab.scoring.predictions import name_of, plain_size, read_predictions, write_predictions
+from lab.scoring.stages import LoadedStage, Progress, load_stage, never, open_run, quiet
+from lab.scoring.views import tta_image, tta_picture, tta_run
 from lab.vision.loader import to_input
 from lab.vision.rundata import RunData
 from lab.workspace import Workspace

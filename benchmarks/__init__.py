@@ -1,0 +1,1 @@
+"""Measurements, each a command that writes a dated record into benchmarks/records/."""

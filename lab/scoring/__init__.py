@@ -1,0 +1,1 @@
+"""What a trained stage says of pictures: loaded and verified, scored, averaged over views."""
