@@ -1,6 +1,6 @@
 """A record of a measurement: numbers with the machine, the versions, the date and the command.
 
-    save("leaves-by-size", {"rows": [...]}, command="python -m benchmarks.leaves_by_size")
+save("leaves-by-size", {"rows": [...]}, command="python -m benchmarks.leaves_by_size")
 """
 
 from __future__ import annotations

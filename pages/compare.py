@@ -11,14 +11,6 @@ from lab.ui.live_chart import live_chart
 from lab.ui.messages import guard, plain, show_error
 from lab.ui.run_actions import PICKED, WATCHED
 
-AXES = {"epoch": "epochs", "time": "time", "pixels": "pixels"}
-MEASURES = {
-    "error": "error rate",
-    "valid_loss": "validation loss",
-    "train_loss": "training loss",
-    "lr": "learning rate",
-}
-
 
 def wanted() -> list[str]:
     """The runs in the address; else the experiment watched last, else the newest."""
@@ -87,12 +79,12 @@ if len(found) == 1:
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     x = st.segmented_control(
-        "Along", list(AXES), format_func=AXES.get, default="epoch", key="compare.x",
-        bind="query-params", required=True,
+        "Along", list(comparison.AXES), format_func=comparison.AXES.get, key="compare.x",
+        default="epoch", bind="query-params", required=True,
     )  # fmt: skip
     y = st.segmented_control(
-        "Curve", list(MEASURES), format_func=MEASURES.get, default="error", key="compare.y",
-        bind="query-params", required=True,
+        "Curve", list(comparison.MEASURES), format_func=comparison.MEASURES.get, key="compare.y",
+        default="error", bind="query-params", required=True,
     )  # fmt: skip
     log_y = st.toggle("Logarithmic scale", key="compare.log_y", bind="query-params")
 live_chart(comparison.curves(found, x, y, log_y), key="compare.curves", height=400)

@@ -38,6 +38,11 @@ def result_card(demo: DemoResult) -> None:
                     )  # fmt: skip
                     st.caption(f"trained for {fmt.minutes(row.seconds)}")
         st.markdown(plain(demo.verdict))
+        if demo.pixel_share is not None:
+            st.caption(
+                f"Growing sizes trained on {fmt.percent(demo.pixel_share, 0)} of the pixels of one "
+                "size. What would the other have reached with as little? Compare can tell."
+            )
         if st.button("See why on Compare", key="home.compare", icon=":material/balance:"):
             st.session_state[WATCHED] = demo.rows["progressive"].id
             st.switch_page("pages/compare.py")
@@ -60,7 +65,7 @@ if demo := latest_demo(workspace(), runs):
     result_card(demo)
 
 with st.container(border=True, key="home-demo"):
-    st.subheader("Try it: two runs, about a minute")
+    st.subheader("Try it: two short runs")
     st.markdown(
         "Ten kinds of leaves, healthy and diseased, drawn by the lab. One network grows from 64 to "
         "128 px; another of the same kind sees 128 px all along, for as many epochs. **Guess "

@@ -55,8 +55,9 @@ cost = forecast(recipe, plan, facts)
 problems = [*check(recipe, facts), *unknown_network(recipe)]
 errors = errors_of(problems)
 show_problems(editing.refused())
-live_chart(charts.timeline(plan), key="schedule.timeline", height=300)
-cost_line()
+if plan.epochs:
+    live_chart(charts.timeline(plan), key="schedule.timeline", height=300)
+    cost_line()
 
 st.subheader("The stages")
 stage_cards(recipe, rows, problems, cost.stages)

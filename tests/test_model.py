@@ -61,7 +61,9 @@ def test_a_refused_size_is_said_in_words():
         check_size(found.model, "convnext_atto", 20, 20)
 
 
-@pytest.mark.parametrize("name", ["resnet10t", "test_convnext", "vit_tiny_patch16_224", "lcnet_100"])
+@pytest.mark.parametrize(
+    "name", ["resnet10t", "test_convnext", "vit_tiny_patch16_224", "lcnet_100"]
+)
 def test_the_shipped_table_agrees_with_a_fresh_probe(name):
     assert model_facts(name) == shipped_model_facts(name)
 

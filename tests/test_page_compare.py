@@ -147,6 +147,16 @@ def test_every_axis_and_curve_can_be_drawn(show: Show, workspace: Workspace) -> 
         assert len(comparison.cost_figure(entries, x)["data"][0]["x"]) == 2
 
 
+def test_taking_a_run_out_keeps_the_other_and_the_link(show: Show, workspace: Workspace) -> None:
+    first, second = _pair(workspace)
+    page = show([first, second])
+    page.multiselect[0].unselect(first.id).run()
+    assert not page.exception
+    assert page.multiselect[0].value == [second.id]
+    assert page.query_params["runs"] == second.id
+    assert page.session_state[comparison.STYLES] == {second.id: 1}
+
+
 def test_a_hostile_name_never_becomes_markup(show: Show, workspace: Workspace) -> None:
     recipe = preset_recipe("quick").but(name="<img src=x> [a](http://b)")
     page = show([fake_run(workspace, "finished", recipe=recipe) for _ in range(2)])

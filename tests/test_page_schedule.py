@@ -177,6 +177,13 @@ def test_all_errors_are_said_at_the_launch_button(workspace):
     assert len([words for words in said if "trains nothing" in words.replace("\\", "")]) == 2
 
 
+def test_a_schedule_of_no_epochs_at_all_still_opens(workspace):
+    recipe = preset_recipe("quick").dump()
+    for stage in recipe["stages"]:
+        stage["epochs"] = 0
+    assert "trains nothing" in texts(opened(recipe))
+
+
 def test_a_data_set_that_is_gone_is_said_in_words(workspace):
     recipe = preset_recipe("quick").dump()
     recipe["dataset"] |= {"source": "imported", "id": "pets-1234"}

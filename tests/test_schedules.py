@@ -53,7 +53,9 @@ def test_geometric_rates_spread_in_equal_ratios():
 
 
 def test_fine_tune_freezes_at_the_base_rate_then_halves_it():
-    plan = make_plan(recipe_of(Stage(size=64, epochs=1, frozen_epochs=1, lr=2e-3), groups=3), 128, 3)
+    plan = make_plan(
+        recipe_of(Stage(size=64, epochs=1, frozen_epochs=1, lr=2e-3), groups=3), 128, 3
+    )
     frozen, unfrozen = plan.phases
     assert frozen.peaks == pytest.approx((2e-4, 2e-4, 2e-3))
     assert unfrozen.peaks == pytest.approx((1e-5, 1e-4, 1e-3))
@@ -77,7 +79,9 @@ def test_the_books_schedule_has_the_books_steps():
 
 
 def test_each_stage_begins_its_cycle_anew():
-    plan = make_plan(recipe_of(Stage(size=64, epochs=2, lr=1.0), Stage(size=96, epochs=2, lr=0.5)), 640, 1)
+    plan = make_plan(
+        recipe_of(Stage(size=64, epochs=2, lr=1.0), Stage(size=96, epochs=2, lr=0.5)), 640, 1
+    )
     assert plan.lrs(0) == pytest.approx((0.04,))
     assert plan.lrs(20) == pytest.approx((0.02,))
 
@@ -132,7 +136,9 @@ def facts(**device) -> Facts:
 
 def test_a_forecast_divides_images_by_measured_speed():
     recipe = Recipe(stages=(Stage(size=64, epochs=2, batch_size=50),), precision="fp32")
-    known = facts(speeds={"resnet18|64x64|50|fp32": 100.0}, valid_speeds={"resnet18|64x64|fp32": 500.0})
+    known = facts(
+        speeds={"resnet18|64x64|50|fp32": 100.0}, valid_speeds={"resnet18|64x64|fp32": 500.0}
+    )
     # two epochs of 100 / 100 + 50 / 500 seconds
     assert forecast(recipe, make_plan(recipe, 100, 1), known).seconds == pytest.approx(2.2)
 

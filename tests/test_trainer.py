@@ -127,7 +127,9 @@ def test_fixres_moves_only_the_last_norm_and_the_head(data):
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     finish(trainer)
     after = trainer.model.state_dict()
-    moved = {name.rsplit(".", 1)[0] for name in before if not torch.equal(before[name], after[name])}
+    moved = {
+        name.rsplit(".", 1)[0] for name in before if not torch.equal(before[name], after[name])
+    }
     norms = [name for name, module in trainer.model.named_modules() if "bn" in name.rsplit(".")[-1]]
     assert moved == {"fc", norms[-1]}
 

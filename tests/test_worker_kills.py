@@ -20,7 +20,15 @@ REPO = Path(__file__).parent.parent
 
 
 def start(workspace: Workspace, run: RunFolder, attempt: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "lab.worker", "--workspace", str(workspace.root), "run", run.id]
+    command = [
+        sys.executable,
+        "-m",
+        "lab.worker",
+        "--workspace",
+        str(workspace.root),
+        "run",
+        run.id,
+    ]
     command += ["--attempt", str(attempt), "--device", "cpu"]
     return subprocess.Popen(command, cwd=REPO, start_new_session=True, stderr=subprocess.DEVNULL)
 

@@ -1,9 +1,9 @@
 """Matched baselines: the fair opponents of a staged schedule, on the same split and seeds.
 
-    fixed_same_epochs(recipe)          all epochs at the final size
-    fixed_same_pixels(recipe)          as many training pixels, all at the final size
-    fixed_same_time(recipe, ratio)     as many seconds: `ratio` = whole run / (its epochs, all at final size)
-    small_only(recipe)                 all epochs at the first size, scored at the final one too
+fixed_same_epochs(recipe)          all epochs at the final size
+fixed_same_pixels(recipe)          as many training pixels, all at the final size
+fixed_same_time(recipe, ratio)     as many seconds: `ratio` = whole run / (its epochs, all at final size)
+small_only(recipe)                 all epochs at the first size, scored at the final one too
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """All that is wrong or doubtful with a recipe, before anything is paid for.
 
-    problems = check(recipe, facts)       # errors and warnings, each with where, what, fix
+problems = check(recipe, facts)       # errors and warnings, each with where, what, fix
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ def _set_problems(recipe: Recipe, data: DataFacts) -> Iterator[Problem]:
         yield Problem("dataset", f"Only {data.n_train} images to train on.", "Add images.")
     if data.n_valid == 0:
         yield Problem(
-            "dataset.split", "Nothing is left to validate on.", "Raise valid_fraction or add images."
+            "dataset.split",
+            "Nothing is left to validate on.",
+            "Raise valid_fraction or add images.",
         )
     elif data.n_valid < 100:
         yield _warn(

@@ -1,7 +1,7 @@
 """The recipe: all that decides a run. Two runs of one recipe differ by nothing but the machine.
 
-    recipe = load_recipe(Path("recipe.json"))
-    recipe.identity()            # name and notes do not count
+recipe = load_recipe(Path("recipe.json"))
+recipe.identity()            # name and notes do not count
 """
 
 from __future__ import annotations

@@ -60,7 +60,9 @@ class Augment(Part):
     @property
     def is_off(self) -> bool:
         """Whether a picture always comes out the same."""
-        still = self.affine_p == 0 or (self.rotate_deg == 0 and self.zoom_max == 1 and self.warp == 0)
+        still = self.affine_p == 0 or (
+            self.rotate_deg == 0 and self.zoom_max == 1 and self.warp == 0
+        )
         return self.flip == "none" and still and (self.lighting == 0 or self.lighting_p == 0)
 
 

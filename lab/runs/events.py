@@ -37,6 +37,8 @@ class EventWriter:
         """Append one event; returns it as written."""
         event = {"run": self._run, "kind": kind, "seq": self._seq, "t": self._clock(), **values}
         line = json.dumps(event, ensure_ascii=False, allow_nan=False, default=_plain)
+        if self._steps is not None:
+            self._steps.flush()  # so that a live curve has every step up to this event
         self._events.write(line.encode() + b"\n")
         self._seq += 1
         return event

@@ -1,7 +1,7 @@
 """The folder of one run: its files by name, its creation, its small JSON documents.
 
-    run = create_run(workspace, recipe, meta={"experiment": "demo"})
-    run.recipe(), run.state(), run.ask("stop")
+run = create_run(workspace, recipe, meta={"experiment": "demo"})
+run.recipe(), run.state(), run.ask("stop")
 """
 
 from __future__ import annotations
@@ -134,7 +134,9 @@ def find_run(workspace: Workspace, word: str) -> RunFolder:
     """A run by id, by a prefix that only it has, or `last`. Raises LabError otherwise."""
     runs = all_runs(workspace)
     if not runs:
-        raise LabError("There are no runs here yet.", "Start one: python -m lab train --preset quick")
+        raise LabError(
+            "There are no runs here yet.", "Start one: python -m lab train --preset quick"
+        )
     if word == "last":
         return runs[0]
     exact = [run for run in runs if run.id == word]

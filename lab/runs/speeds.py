@@ -1,7 +1,7 @@
 """Speeds measured on this machine, kept in the workspace so that forecasts can read them.
 
-    note_speed(workspace, "cpu", "speeds", key, images_per_s)
-    facts = device_facts(workspace, "cpu")
+note_speed(workspace, "cpu", "speeds", key, images_per_s)
+facts = device_facts(workspace, "cpu")
 """
 
 from __future__ import annotations

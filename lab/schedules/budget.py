@@ -64,9 +64,7 @@ def forecast(recipe: Recipe, plan: Plan, facts: Facts) -> Forecast:
     return Forecast(costs, plan.total_pixels, seconds, _basis(recipe, plan, facts), None)
 
 
-def _stage_cost(
-    index: int, recipe: Recipe, rows: tuple[EpochRow, ...], facts: Facts
-) -> StageCost:
+def _stage_cost(index: int, recipe: Recipe, rows: tuple[EpochRow, ...], facts: Facts) -> StageCost:
     images = sum(row.images for row in rows)
     macs = None
     if facts.model:
@@ -107,9 +105,7 @@ def training_speed(
     return None
 
 
-def _from_other_sizes(
-    device: DeviceFacts, name: str, precision: str, pixels: int
-) -> float | None:
+def _from_other_sizes(device: DeviceFacts, name: str, precision: str, pixels: int) -> float | None:
     """The nearest measured size of the same model, scaled by pixels."""
     found = []
     for key, speed in device.speeds.items():

@@ -1,7 +1,7 @@
 """Networks: timm architectures with their classes, groups, sizes and normalisation.
 
-    network = build(recipe, n_classes=10, groups=1, size=(64, 64))
-    network.at_size(128, 128); network.group_names()
+network = build(recipe, n_classes=10, groups=1, size=(64, 64))
+network.at_size(128, 128); network.group_names()
 """
 
 from __future__ import annotations
@@ -171,7 +171,9 @@ def check_size(model: nn.Module, name: str, height: int, width: int) -> None:
 
 def size_refused(name: str, height: int, width: int, error: Exception) -> LabError:
     """The sentence for a size that an architecture does not take."""
-    reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+    reason = (
+        str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+    )
     return LabError(
         f"{name} refuses pictures of {height}×{width} px ({reason}).",
         "Choose another size, or a network that takes any size, such as resnet18.",

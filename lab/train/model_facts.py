@@ -1,6 +1,6 @@
 """Facts of a timm architecture, found by probing it on the meta device: no memory, no time.
 
-    python -m lab.train.model_facts            # writes lab/recipe/models.json, the shipped table
+python -m lab.train.model_facts            # writes lab/recipe/models.json, the shipped table
 """
 
 from __future__ import annotations
@@ -19,7 +19,35 @@ from lab.methods.fixres import last_norm
 from lab.recipe.facts import ModelFacts
 from lab.train.model import known
 
-SHIPPED = ["resnet10t", "resnet14t", "resnet18", "resnet18d", "resnet26d", "resnet34", "resnet50", "resnet50d", "resnetv2_18", "resnetv2_34", "resnetv2_50", "convnext_atto", "convnext_nano", "convnext_tiny", "convnext_small", "efficientnet_b0", "mobilenetv3_large_100", "mobilenetv4_conv_small", "lcnet_050", "lcnet_100", "regnety_004", "vit_tiny_patch16_224", "deit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "test_convnext", "test_resnet", "test_vit"]
+SHIPPED = [
+    "resnet10t",
+    "resnet14t",
+    "resnet18",
+    "resnet18d",
+    "resnet26d",
+    "resnet34",
+    "resnet50",
+    "resnet50d",
+    "resnetv2_18",
+    "resnetv2_34",
+    "resnetv2_50",
+    "convnext_atto",
+    "convnext_nano",
+    "convnext_tiny",
+    "convnext_small",
+    "efficientnet_b0",
+    "mobilenetv3_large_100",
+    "mobilenetv4_conv_small",
+    "lcnet_050",
+    "lcnet_100",
+    "regnety_004",
+    "vit_tiny_patch16_224",
+    "deit_tiny_patch16_224",
+    "swin_tiny_patch4_window7_224",
+    "test_convnext",
+    "test_resnet",
+    "test_vit",
+]
 PROBES = (16, 24, 32, 48, 64, 96, 128)
 
 

@@ -1,7 +1,7 @@
 """The optimizer of one phase: rates and decay by group, set anew before every step.
 
-    optimizer = make_optimizer(network, trainable, recipe, stage)
-    set_rates(optimizer, lrs, momentum)
+optimizer = make_optimizer(network, trainable, recipe, stage)
+set_rates(optimizer, lrs, momentum)
 """
 
 from __future__ import annotations

@@ -65,12 +65,13 @@ def run_label(row: RunRow, now: float) -> str:
 
 
 def stage_label(number: int, info: dict[str, Any]) -> str:
-    """`Stage 2, 96 px: 14.0 % error at 128 px`."""
+    """`Stage 2, 96 px: 14.0 % error at 128 px`; its own size is not said twice."""
     if not info.get("final"):
         return f"Stage {number + 1}"
     error = fmt.percent(info["final"]["error_rate"])
     own, final = size_words(info["size"]), size_words(info["final_size"])
-    return f"Stage {number + 1}, {own}: {error} error at {final}"
+    where = "" if own == final else f" at {final}"
+    return f"Stage {number + 1}, {own}: {error} error{where}"
 
 
 def size_words(size: Size) -> str:

@@ -43,6 +43,13 @@ from lab.ui.run_cache import Snapshot, snapshot
 
 MOST = 12  # runs on one screen
 STYLES = "compare.styles"
+AXES = {"epoch": "epochs", "time": "time", "pixels": "pixels"}
+MEASURES = {
+    "error": "error rate",
+    "valid_loss": "validation loss",
+    "train_loss": "training loss",
+    "lr": "learning rate",
+}
 _PERCENT = st.column_config.NumberColumn(format="%.1f %%")
 _LOSS = st.column_config.NumberColumn(format="%.3f")
 NUMBERS = {

@@ -34,6 +34,7 @@ class DemoResult:
     rows: dict[str, RunRow]
     guess: dict[str, float]
     verdict: str
+    pixel_share: float | None  # of the growing run's training pixels, against the other's
 
 
 @st.cache_data(max_entries=1, show_spinner=False)
@@ -61,7 +62,19 @@ def latest_demo(workspace: Workspace, rows: Sequence[RunRow]) -> DemoResult | No
     ids = tuple(found[role].id for role in ROLES)
     stamps = tuple(row.finished for row in found.values())
     words = _verdict(str(workspace.root), ids, stamps)
-    return DemoResult(newest or "", found, guess if isinstance(guess, dict) else {}, words)
+    guess = guess if isinstance(guess, dict) else {}
+    return DemoResult(newest or "", found, guess, words, _pixel_share(workspace, ids))
+
+
+def _pixel_share(workspace: Workspace, ids: Sequence[str]) -> float | None:
+    try:
+        pixels = [
+            sum(stage.total_epochs * stage.hw[0] * stage.hw[1] for stage in recipe.stages)
+            for recipe in (RunFolder(workspace.run(run_id)).recipe() for run_id in ids)
+        ]
+    except LabError:
+        return None
+    return pixels[0] / pixels[1] if pixels[1] else None
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

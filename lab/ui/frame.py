@@ -73,10 +73,11 @@ def _status() -> None:
         waiting = len(jobs) - len(running)
         if waiting:
             st.caption(f"{waiting} waiting in the queue.")
-        if st.button("Watch it", key="frame.watch", icon=":material/monitoring:", type="tertiary"):
-            runs = [job.id for job in jobs if job.kind == "run"]
-            if runs:
-                st.session_state[WATCHED] = runs[0]
+        runs = [job.id for job in jobs if job.kind == "run"]
+        if runs and st.button(
+            "Watch it", key="frame.watch", icon=":material/monitoring:", type="tertiary"
+        ):
+            st.session_state[WATCHED] = runs[0]
             st.switch_page("pages/runs.py")
 
 

@@ -73,7 +73,8 @@ def _progress(task_id: str) -> None:
     done, total = now.progress.get("done") or 0, now.progress.get("total") or 0
     bar.progress(min(done / total, 1.0) if total else 0.0, text=_words(now))
     if button.button("Stop", key=f"task.stop.{task_id}", width="stretch"):
-        st.toast(plain(stop_task(state.workspace(), task_id)))
+        stop_task(state.workspace(), task_id)
+        st.toast("It stops at the next safe point.")
 
 
 def _words(now: TaskStatus) -> str:

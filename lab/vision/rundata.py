@@ -1,8 +1,8 @@
 """The pictures of one run: its data set, its split, and the stores that its stages read.
 
-    data = open_run_data(workspace, recipe, progress)      # draws or imports where needed
-    data.build(interpolation, progress)                    # one decode pass writes every store
-    data.train(0), data.valid(0), data.final(), data.ragged("valid", stage)
+data = open_run_data(workspace, recipe, progress)      # draws or imports where needed
+data.build(interpolation, progress)                    # one decode pass writes every store
+data.train(0), data.valid(0), data.final(), data.ragged("valid", stage)
 """
 
 from __future__ import annotations
@@ -130,9 +130,7 @@ class RunData:
             )
 
 
-def open_run_data(
-    workspace: Workspace, recipe: Recipe, progress: Progress = quiet
-) -> RunData:
+def open_run_data(workspace: Workspace, recipe: Recipe, progress: Progress = quiet) -> RunData:
     """The data set of a recipe, drawn or imported where needed, and split."""
     dataset = materialise(workspace, recipe.dataset, lambda d, n: progress("Reading data", d, n))
     divided = parts(dataset, recipe.dataset.split, recipe.dataset.target)

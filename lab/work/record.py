@@ -147,9 +147,7 @@ class Recorder:
         if self.work.pulse.wish() == STOP_AFTER_STAGE and not last:
             raise Stopped
 
-    def _scores(
-        self, event: StageDone, own: TestPictures, final: TestPictures
-    ) -> dict[str, Any]:
+    def _scores(self, event: StageDone, own: TestPictures, final: TestPictures) -> dict[str, Any]:
         stage = self.trainer.recipe.stages[event.stage]
         return {
             "stage": event.stage,
@@ -178,7 +176,9 @@ class Recorder:
     def _weights(self, path: Path) -> str:
         """Write the weights whole or not at all; returns their sha256."""
         temporary = path.with_suffix(".tmp")
-        state = {k: v.detach().cpu().contiguous() for k, v in self.trainer.model.state_dict().items()}
+        state = {
+            k: v.detach().cpu().contiguous() for k, v in self.trainer.model.state_dict().items()
+        }
         save_file(state, temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())

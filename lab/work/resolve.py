@@ -71,9 +71,7 @@ def probe_precision(recipe: Recipe, network: Network, device: str) -> tuple[str,
     """fp32 or bf16 by timing a few steps at the largest stage. Ties go to fp32."""
     stage = max(recipe.stages, key=lambda s: s.hw[0] * s.hw[1])
     batch = min(stage.batch_size, PROBE_BATCH[device.split(":")[0]])
-    speeds = {
-        kind: step_speed(network, stage.hw, batch, kind, device) for kind in ("fp32", "bf16")
-    }
+    speeds = {kind: step_speed(network, stage.hw, batch, kind, device) for kind in ("fp32", "bf16")}
     faster = speeds["bf16"] > CLEARLY_FASTER * speeds["fp32"]
     words = ", ".join(f"{kind} {speed:.0f}" for kind, speed in speeds.items())
     return ("bf16" if faster else "fp32"), f"images/s in a timed probe at {stage.label} px: {words}"
@@ -96,7 +94,9 @@ def step_speed(
         x = torch.randn(batch, 3, *size, device=device).to(memory_format=torch.channels_last)
         y = torch.zeros(batch, dtype=torch.long, device=device)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
-        times = [_timed_step(model, optimizer, x, y, precision, device, clock) for _ in range(steps)]
+        times = [
+            _timed_step(model, optimizer, x, y, precision, device, clock) for _ in range(steps)
+        ]
     return batch / min(times[1:])
 
 

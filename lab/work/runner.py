@@ -7,6 +7,7 @@ Exit codes: 0 finished, 1 failed (message and fix in state.json), 75 stopped and
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import platform
@@ -73,7 +74,8 @@ def _stopped(work: Work) -> int:
 
 def _failed(work: Work, error: Exception) -> int:
     if not isinstance(error, LabError):
-        traceback.print_exc()
+        with contextlib.suppress(OSError), open(work.run.log, "a", encoding="utf-8") as log:
+            traceback.print_exc(file=log)
     problem = as_words(error)
     work.tell("failed", message=problem.what, fix=problem.fix)
     work.pulse.set(status="failed", message=problem.what, fix=problem.fix)
@@ -172,9 +174,7 @@ class _Training(Work):
                 "The recipe has changed since this run began.", "Clone the run and start anew."
             )
 
-    def _restore(
-        self, trainer: Trainer, recipe: Recipe, resolved: Resolved, data: RunData
-    ) -> None:
+    def _restore(self, trainer: Trainer, recipe: Recipe, resolved: Resolved, data: RunData) -> None:
         checkpoint.sweep(self.run.checkpoints)
         found = checkpoint.load_newest(self.run.checkpoints, resolved.device)
         if found is None:
@@ -213,4 +213,3 @@ def _about(recipe: Recipe, resolved: Resolved, data: RunData, the_plan: Plan) ->
         "host": platform.node(),
         "pid": os.getpid(),
     }
-

@@ -1,7 +1,7 @@
 """What a worker says of itself: state.json with a heartbeat, and the wishes it listens to.
 
-    with Pulse(folder, attempt) as pulse:
-        pulse.set(status="running"); pulse.wish()
+with Pulse(folder, attempt) as pulse:
+    pulse.set(status="running"); pulse.wish()
 """
 
 from __future__ import annotations

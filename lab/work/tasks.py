@@ -1,6 +1,6 @@
 """Longer work besides training, each a function of (job, arguments) -> JSON value.
 
-    perform(workspace, task_id, device)      # what the worker process does with tasks/<id>/request.json
+perform(workspace, task_id, device)      # what the worker process does with tasks/<id>/request.json
 """
 
 from __future__ import annotations
