@@ -36,10 +36,11 @@ if st.session_state.get(CHOSEN) not in lines:
         in_draft.id if in_draft and in_draft.id in lines else next(iter(lines))
     )
 now = time.time()
+names = data_views.names_of(lines.values())
 with st.container(height=340 if len(lines) > 5 else "content", border=len(lines) > 5):
     chosen = st.radio(
         "Data sets", list(lines), key=CHOSEN, persist_state="session",
-        format_func=lambda dataset_id: plain(lines[dataset_id].name),
+        format_func=lambda dataset_id: names.get(dataset_id, dataset_id),
         captions=[plain(data_views.line_words(line, now)) for line in lines.values()],
     )  # fmt: skip
 with st.expander("Add another data set", icon=":material/add:"):
@@ -84,14 +85,14 @@ st.subheader("Classes and parts", anchor=False)
 chart, form = st.columns([3, 2], gap="large")
 kept = st.session_state.setdefault("lab.splits", {})  # widgets forget; this does not
 drafted = state.dataset_of(state.draft())
-now = state.draft().dataset.split if drafted and drafted.id == chosen else Split()
-usual = kept.get(chosen) or {"split": now.model_dump(), "target": ""}
+current = state.draft().dataset.split if drafted and drafted.id == chosen else Split()
+usual = kept.get(chosen) or {"split": current.model_dump(), "target": ""}
 with form:
-    names = list(dataset.targets)
-    target = usual["target"] if usual["target"] in names else names[0]
-    if len(names) > 1:
+    targets = list(dataset.targets)
+    target = usual["target"] if usual["target"] in targets else targets[0]
+    if len(targets) > 1:
         target = st.selectbox(
-            "What to learn", names, names.index(target), key=f"data.target.{chosen}"
+            "What to learn", targets, targets.index(target), key=f"data.target.{chosen}"
         )
     split = data_views.split_form(dataset, Split(**usual["split"]), f"data.split.{chosen}")
     kept[chosen] = {"split": split, "target": target}

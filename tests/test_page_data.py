@@ -253,6 +253,20 @@ def test_a_damaged_data_set_says_so_and_can_be_deleted(
     assert "no pictures here yet" in page.info[0].value
 
 
+def test_sets_of_one_name_can_both_be_chosen(
+    show: Show, workspace: Workspace, tmp_path: Path
+) -> None:
+    sets = [
+        import_path(workspace, class_folders(tmp_path / str(n) / "same", {"a": n, "b": n}))
+        for n in (12, 14)
+    ]
+    page = show()
+    for dataset in sets:
+        page.radio("data.chosen").set_value(dataset.id).run()
+        assert page.radio("data.chosen").value == dataset.id
+        assert _metrics(page)["Pictures"] == str(len(dataset))
+
+
 def test_folders_that_are_no_data_sets_are_passed_over(show: Show, workspace: Workspace) -> None:
     (workspace.datasets / "junk").mkdir()
     (workspace.datasets / "junk" / "dataset.json").write_text("{")

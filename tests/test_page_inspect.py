@@ -17,6 +17,7 @@ from lab.jobs.tasks import TaskStatus
 from lab.recipe.presets import preset_recipe
 from lab.runs.folder import RunFolder
 from lab.ui import look_again
+from lab.ui.choose import told_apart
 from lab.ui.evidence import Evidence, disagreement, evidence, in_cell, picked
 from lab.ui.views import shown_classes
 from lab.workspace import Workspace
@@ -172,6 +173,11 @@ def test_a_run_picked_here_is_the_one_looked_at_elsewhere(show: Show, workspace:
     page.selectbox("inspect.run").set_value(first.id).run()
     assert page.selectbox("inspect.run").value == first.id
     assert page.session_state["lab.watch"] == first.id
+
+
+def test_runs_of_one_name_are_told_apart() -> None:
+    labels = told_apart({"run-aaaa": "Demo", "run-bbbb": "Demo", "x": "Other"})
+    assert labels == {"run-aaaa": "Demo (aaaa)", "run-bbbb": "Demo (bbbb)", "x": "Other"}
 
 
 def test_damaged_predictions_are_said_in_words(show: Show, workspace: Workspace) -> None:

@@ -6,6 +6,8 @@ run, stage, info = run_and_stage("inspect")     # info: scores.json; ends the pa
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
@@ -28,7 +30,7 @@ def run_and_stage(page: str) -> tuple[RunFolder, int, dict[str, Any]]:
         _none_yet()
     left, right = st.columns([3, 2])
     now, key = time.time(), f"{page}.run"
-    names = {row.id: run_label(row, now) for row in rows.values()}
+    names = told_apart({row.id: run_label(row, now) for row in rows.values()})
     st.session_state[key] = _usual(rows, page)
     chosen = left.selectbox(
         "Run", list(rows), format_func=lambda run_id: names.get(run_id, run_id), key=key,
@@ -62,6 +64,20 @@ def run_label(row: RunRow, now: float) -> str:
         parts.append(row.status)
     parts.append(fmt.ago(row.created, now) if row.created else "")
     return ", ".join(part for part in parts if part)
+
+
+def told_apart(labels: Mapping[str, str]) -> dict[str, str]:
+    """id -> label, with (a part of) the id where two labels are the same.
+
+    Streamlit 1.67 finds a choice again by its label: of two equal ones it takes the last.
+    """
+    often = Counter(labels.values())
+    tails = Counter((label, key[-4:]) for key, label in labels.items())
+    return {
+        key: label if often[label] == 1
+        else f"{label} ({key[-4:] if tails[label, key[-4:]] == 1 else key})"
+        for key, label in labels.items()
+    }  # fmt: skip
 
 
 def stage_label(number: int, info: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,9 +23,10 @@ from lab.recipe.dataset import Split
 from lab.ui import charts, crops, pictures, state
 from lab.ui import format as fmt
 from lab.ui.charts.sizes import short_sides
+from lab.ui.choose import told_apart
 from lab.ui.gallery import Group, Thumb, gallery
 from lab.ui.live_chart import live_chart
-from lab.ui.messages import sentence
+from lab.ui.messages import plain, sentence
 from lab.ui.palette import size_colour
 
 METHODS = {
@@ -53,6 +55,19 @@ def divided(dataset_id: str, stamp: float, split: str, target: str) -> Divided:
     dataset = state.opened(dataset_id, stamp)
     found = parts(dataset, parse(Split, json.loads(split)), target)
     return Divided(found, counts(dataset, found), split_problems(dataset, found))
+
+
+def names_of(lines: Iterable[Summary]) -> dict[str, str]:
+    """id -> name as Markdown; sets of one name also say how many pictures they have."""
+    lines = list(lines)
+    often = Counter(line.name for line in lines)
+    labels = {
+        line.id: line.name
+        if often[line.name] == 1
+        else f"{line.name}, {fmt.count(line.n)} pictures"
+        for line in lines
+    }
+    return {key: plain(label) for key, label in told_apart(labels).items()}
 
 
 def line_words(line: Summary, now: float) -> str:

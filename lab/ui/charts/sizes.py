@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from lab.ui import format as fmt
 from lab.ui.charts.base import Figure, figure
 from lab.ui.palette import size_colour
-
-SIDES_PX = (32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 512)
-
-
-def useful_sides(short_px: np.ndarray, sides: Sequence[int] = SIDES_PX) -> dict[int, float]:
-    """Side -> share of the pictures whose short side is at least that long."""
-    return {side: float((short_px >= side).mean()) for side in sides}
 
 
 def short_sides(histogram: Sequence[tuple[int, int]]) -> Figure:
