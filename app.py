@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
-from lab.ui import assets, frame, look
+from lab.ui import assets, frame, look, warm
 from lab.ui.state import workspace
 
 PAGES = Path(__file__).parent / "pages"
@@ -47,4 +47,4 @@ else:
     # Until the first st.navigation, Streamlit takes pages/ for an app of the old style: the first
     # visitor of a server who came by a link to a page got that page without its frame, for good.
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, routes=assets.routes())
+    app = st.App(__file__, routes=assets.routes(), lifespan=warm.lifespan)

@@ -1,3 +1,3 @@
-"""The progressive-resizing lab: train on small images first, larger ones later, and see what it gave."""
+"""The progressive-resizing lab: small images first, larger ones later."""
 
 __version__ = "0.1.0"

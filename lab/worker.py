@@ -2,7 +2,7 @@
 
     python -m lab.worker --workspace DIR run RUN_ID --attempt 0 [--device cpu]
     python -m lab.worker --workspace DIR task TASK_ID [--device cpu]
-    python -m lab.worker --spare         imports torch, then takes one of the above from standard input
+    python -m lab.worker --spare     imports torch, then takes one of the above from its input
 
 Exit codes: 0 done, 1 failed with words in state.json, 75 stopped and resumable.
 """

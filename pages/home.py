@@ -68,9 +68,9 @@ with st.container(border=True, key="home-demo"):
     st.subheader("Try it: two short runs")
     st.markdown(
         "Ten kinds of leaves, healthy and diseased, drawn by the lab. One network grows from 64 to "
-        "128 px; another of the same kind sees 128 px all along, for as many epochs. **Guess "
-        "first:** which share of new leaves will each get wrong? (Always saying *healthy* is wrong "
-        "on four in five. You may skip the guess.)"
+        "128 px; another of the same kind sees 128 px all along, for as many pixels and so about "
+        "as long. **Guess first:** which share of new leaves will each get wrong? (Always saying "
+        "*healthy* is wrong on four in five. You may skip the guess.)"
     )
     guess = guess_inputs("home")
     if st.button("Run the demo", key="home.demo", type="primary", icon=":material/play_arrow:"):

@@ -9,7 +9,7 @@ from lab.jobs.client import queue, run_status
 from lab.runs.folder import RunFolder
 from lab.runs.index import list_runs
 from lab.ui import run_actions, run_list, run_view, state, watch
-from lab.ui.choose import run_label
+from lab.ui.choose import run_label, told_apart
 from lab.ui.messages import guard, show_error
 from lab.ui.run_actions import WATCHED
 from lab.ui.run_cache import snapshot
@@ -49,9 +49,10 @@ ids = list(by_id)
 run_id = chosen_run(ids)
 st.session_state["runs.run"] = run_id
 now = time.time()
+labels = told_apart({key: run_label(line, now) for key, line in by_id.items()})
 st.selectbox(
     "Run", ids, key="runs.run", on_change=remember, width="stretch",
-    format_func=lambda run: run_label(by_id[run], now) if run in by_id else run,
+    format_func=lambda run: labels.get(run, run),
 )  # fmt: skip
 run_actions.open_run(run_id)  # from here on the address is a link to this run
 run, row = RunFolder(state.workspace().run(run_id)), by_id[run_id]

@@ -1,4 +1,4 @@
-"""Small real things that many tests need: a workspace with few leaves, a recipe that trains in seconds."""
+"""What many tests need: a recipe that trains in seconds on few leaves."""
 
 from __future__ import annotations
 

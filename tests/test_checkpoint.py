@@ -118,7 +118,7 @@ def test_a_pickle_offered_as_a_checkpoint_is_not_run(tmp_path):
     manifest = json.loads((tmp_path / "step-00000010.json").read_text())
     manifest |= {"bytes": file.stat().st_size, "sha256": checkpoint.sha256(file)}
     (tmp_path / "step-00000010.json").write_text(json.dumps(manifest))
-    with pytest.raises(Exception, match="Weights only|weights_only"):
+    with pytest.raises(Exception, match=r"Weights only|weights_only"):
         checkpoint.load_newest(tmp_path)
     assert not trap.exists()
 

@@ -1,4 +1,4 @@
-"""The house's rules: who imports whom, no torch behind the screens, no long files, no paths of a machine."""
+"""The house's rules: who imports whom, no torch behind the screens, no long files."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""The whole way by point and click in a real browser: photos in, schedule, live curve, export out."""
+"""The whole way by point and click in a real browser: photos in, live curve, export out."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Runs that cannot be: each ends with one clear sentence and its fix, and leaves no half-done work."""
+"""Runs that cannot be: each ends with one clear sentence and its fix."""
 
 import pytest
 from small import small_recipe

@@ -1,4 +1,4 @@
-"""The base of every recipe part: unknown keys are errors with "did you mean", fields explain themselves.
+"""The base of every recipe part: strict about keys, fields that explain themselves.
 
 A field says everything about itself in one place: default, bounds, choices (its type), help, unit
 and source. Forms, checks and docs read it there.

@@ -2,7 +2,7 @@
 
 fixed_same_epochs(recipe)          all epochs at the final size
 fixed_same_pixels(recipe)          as many training pixels, all at the final size
-fixed_same_time(recipe, ratio)     as many seconds: `ratio` = whole run / (its epochs, all at final size)
+    fixed_same_time(recipe, e, s)      as many seconds s; one epoch at the final size takes e
 small_only(recipe)                 all epochs at the first size, scored at the final one too
 """
 
@@ -29,7 +29,7 @@ def fixed_same_pixels(recipe: Recipe) -> Recipe:
 
 
 def fixed_same_time(recipe: Recipe, final_epoch_seconds: float, seconds: float) -> Recipe:
-    """One stage at the final size that takes as long as the finished reference, to the nearest epoch.
+    """One stage at the final size that takes as long as the finished reference, by epochs.
 
     `final_epoch_seconds`: one epoch at the final size; `seconds`: the reference's whole run.
     """
@@ -45,7 +45,7 @@ def small_only(recipe: Recipe) -> Recipe:
 
 
 def _single(recipe: Recipe, stage: Stage, epochs: int, kind: str) -> Recipe:
-    """One stage, everything trainable, under the first stage's rate and the given stage's pictures."""
+    """One stage, all trainable, under the first stage's rate and the given one's pictures."""
     first = recipe.stages[0]
     changes: dict[str, Any] = {
         "epochs": epochs,

@@ -6,6 +6,7 @@ problems = check(recipe, facts)       # errors and warnings, each with where, wh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from lab.errors import Problem
 from lab.recipe.facts import DataFacts, Facts, ModelFacts
@@ -57,7 +58,7 @@ def _recipe_problems(recipe: Recipe) -> Iterator[Problem]:
     if recipe.model.weights == "file" and not recipe.model.file:
         yield Problem("model.file", "No weights file is named.", "Name a .safetensors file.")
     sizes = [stage.hw[0] * stage.hw[1] for stage in recipe.stages]
-    if any(later < earlier for earlier, later in zip(sizes, sizes[1:])):
+    if any(later < earlier for earlier, later in pairwise(sizes)):
         yield _warn("stages", "A later stage is smaller than one before it.", "Usually sizes grow.")
 
 

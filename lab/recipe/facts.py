@@ -1,4 +1,4 @@
-"""Facts about data, model and device as plain types: what a plan, a forecast and a check need to know."""
+"""Facts about data, model and device as plain types, for plans, forecasts and checks."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
-    """The recipe with `a.b.0.c=JSON` settings applied. Raises LabError for a path that is not there."""
+    """The recipe with `a.b.0.c=JSON` settings applied. LabError for a path not there."""
     values = recipe.dump()
     for setting in settings:
         path, found, text = setting.partition("=")

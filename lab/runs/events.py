@@ -29,7 +29,7 @@ class EventWriter:
     def __init__(self, run: RunFolder, attempt: int, clock: Callable[[], float] = time.time):
         run.events.mkdir(parents=True, exist_ok=True)
         self._run, self._clock, self._seq = run.id, clock, 0
-        self._events = open(run.events / f"{attempt}.jsonl", "ab", buffering=0)
+        self._events = open(run.events / f"{attempt}.jsonl", "ab", buffering=0)  # noqa: SIM115
         self._steps_file = run.steps / f"{attempt}.bin"
         self._steps: BinaryIO | None = None
 
@@ -47,7 +47,7 @@ class EventWriter:
         """Append one step. Buffered: `flush` before a checkpoint."""
         if self._steps is None:
             self._steps_file.parent.mkdir(exist_ok=True)
-            self._steps = open(self._steps_file, "ab")
+            self._steps = open(self._steps_file, "ab")  # noqa: SIM115
         self._steps.write(np.array((step, loss, lr), dtype=STEP).tobytes())
 
     def flush(self) -> None:
@@ -142,7 +142,7 @@ def read_events(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def merge(by_attempt: dict[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Attempts in order, less what an earlier one wrote past the step that a later one resumed from."""
+    """Attempts in order, less what an earlier one wrote past where a later one resumed."""
     kept: list[dict[str, Any]] = []
     for attempt in sorted(by_attempt):
         events = by_attempt[attempt]

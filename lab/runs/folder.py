@@ -112,7 +112,7 @@ class RunFolder:
 def create_run(
     workspace: Workspace, recipe: Recipe, meta: dict[str, Any] | None = None
 ) -> RunFolder:
-    """A new run folder with its recipe and meta; recipe.json comes last, so a half-made run is none."""
+    """A new run folder with its recipe and meta; recipe.json comes last: half-made is not made."""
     run = RunFolder(workspace.run(new_id(recipe.name or recipe.preset or "run")))
     run.path.mkdir(parents=True)
     for folder in (run.events, run.steps, run.checkpoints, run.stages, run.predictions):
@@ -150,7 +150,7 @@ def find_run(workspace: Workspace, word: str) -> RunFolder:
 
 
 def process_identity(pid: int | None = None) -> dict[str, Any]:
-    """(pid, start time, boot time) of a process: what tells it from a later one of the same number."""
+    """(pid, start time, boot time) of a process: tells it from a later one of that number."""
     process = psutil.Process(pid or os.getpid())
     return {"pid": process.pid, "started": process.create_time(), "boot": round(psutil.boot_time())}
 

@@ -40,7 +40,6 @@ class Forecast:
     pixels: int
     seconds: float | None
     basis: str
-    memory_mb: float | None
 
 
 def speed_key(model: str, height: int, width: int, batch: int, precision: str) -> str:
@@ -61,7 +60,7 @@ def forecast(recipe: Recipe, plan: Plan, facts: Facts) -> Forecast:
     )
     known = [cost.seconds for cost in costs]
     seconds = None if None in known or not known else sum(known)
-    return Forecast(costs, plan.total_pixels, seconds, _basis(recipe, plan, facts), None)
+    return Forecast(costs, plan.total_pixels, seconds, _basis(recipe, plan, facts))
 
 
 def _stage_cost(index: int, recipe: Recipe, rows: tuple[EpochRow, ...], facts: Facts) -> StageCost:

@@ -3,7 +3,7 @@
     plan = make_plan(recipe, n_train=900, groups=1)
     plan.epochs[3].batch, plan.lrs(120), plan.momentum(120)
 
-The timeline, the forecast, the trainer and the tests all read it; nobody recomputes a size or a rate.
+Timeline, forecast, trainer and tests all read it; nobody recomputes a size or a rate.
 """
 
 from __future__ import annotations

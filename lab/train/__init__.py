@@ -1,1 +1,1 @@
-"""The training engine: network, optimizer, trainer, checkpoints, scores. Needs torch, never streamlit."""
+"""The training engine: network, optimizer, trainer, checkpoints. Needs torch, never streamlit."""

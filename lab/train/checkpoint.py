@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: written aside, synced, hashed, renamed; then the manifest.
+"""Checkpoints, whole or not there: written aside, synced, hashed, renamed; then the manifest.
 
     save(folder, "step-00000120", state, about={"step": 120}, keep=2)
     state, manifest, skipped = load_newest(folder)
@@ -21,7 +21,7 @@ from lab.workspace import read_json, write_json
 
 
 def save(folder: Path, name: str, state: dict[str, Any], about: dict[str, Any], keep: int) -> None:
-    """Write a checkpoint and prune to the newest `keep`. Raises OSError on a full disk, whole or none.
+    """Write a checkpoint and prune to the newest `keep`. OSError on a full disk: whole or none.
 
     On a full disk older ones are removed (all but the newest) and the write is tried once more.
     """
@@ -54,7 +54,7 @@ def load_newest(
 ) -> tuple[dict[str, Any], dict[str, Any], list[str]] | None:
     """The newest checkpoint that is what its manifest says; names of those that were not.
 
-    None where there is no manifest at all. Raises LabError where manifests are there and none holds.
+    None where there is no manifest at all. LabError where manifests are there and none holds.
     """
     skipped = []
     for manifest in manifests(folder):

@@ -27,7 +27,7 @@ def probabilities(
     precision: str = "fp32",
     stop: Callable[[], bool] = lambda: False,
 ) -> np.ndarray:
-    """Softmax outputs in eval mode. The softmax itself is always fp32. Raises Stopped on request."""
+    """Softmax outputs in eval mode. The softmax is always fp32. Raises Stopped on request."""
     was_training = [(module, module.training) for module in model.modules()]
     model.eval()
     found = []

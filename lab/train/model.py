@@ -126,7 +126,7 @@ def known(name: str) -> None:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Weights from a safetensors file, never a pickle; a classifier of another width is left out."""
+    """Weights from a safetensors file, never a pickle; a classifier of another width stays out."""
     if path.suffix != ".safetensors":
         raise LabError(f"{path.name} is not a safetensors file.", "Pickled weights are not opened.")
     try:

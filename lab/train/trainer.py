@@ -2,7 +2,7 @@
 
     trainer = Trainer(recipe, plan, resolved, data, network)
     for event in trainer.events():        # Step | EpochDone | StageStarted | StageDone
-        ...                               # stop by leaving the loop; trainer.state() then resumes exactly
+        ...            # stop by leaving the loop; trainer.state() then resumes exactly
 
 Order, augmentation and dropout are functions of (seed, stage, epoch, step), so a trainer restored
 from `state()` ends bit for bit where an undisturbed one ends (same machine, same threads).

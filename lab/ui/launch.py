@@ -91,13 +91,13 @@ def launch_demo(
     facts_of: Callable[[Recipe], Facts],
     prediction: Mapping[str, float | None],
 ) -> list[RunFolder]:
-    """The quick preset, and then as many epochs at its last size only."""
+    """The quick preset, and then as many pixels (about as much time) at its last size only."""
     recipe = preset_recipe("quick")
     return launch(
         workspace,
         recipe,
         facts_of(recipe),
-        baselines=("fixed-same-epochs",),
+        baselines=("fixed-same-pixels",),
         prediction=prediction,
         experiment=f"{DEMO}{secrets.token_hex(3)}",
     )

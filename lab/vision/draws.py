@@ -1,7 +1,7 @@
 """Random numbers as functions of where they are used, so that a run resumes exactly.
 
 order(seed, stage, epoch, n)            -> a permutation
-uniforms(key, n, k)                     -> n rows of k numbers in [0, 1); row = position in the epoch
+uniforms(key, n, k)                     -> n rows of k numbers in [0, 1); row = position
 """
 
 from __future__ import annotations

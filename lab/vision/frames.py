@@ -19,7 +19,7 @@ def whole(shapes: np.ndarray) -> np.ndarray:
 
 
 def cover(shapes: np.ndarray, aspect: float, u: np.ndarray) -> np.ndarray:
-    """The largest box of that aspect inside the picture: crop. u (n, 2) places it; 0.5 is the middle."""
+    """The largest box of that aspect inside the picture: crop. u (n, 2) places it; 0.5: middle."""
     height, width = shapes[:, 0].astype(float), shapes[:, 1].astype(float)
     box_w = np.minimum(width, height * aspect)
     return _placed(width, height, box_w, box_w / aspect, u)

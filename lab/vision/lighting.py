@@ -1,4 +1,4 @@
-"""Brightness and contrast, then normalisation: one multiply-add a picture where the space is linear.
+"""Brightness and contrast, then normalisation: one multiply-add where the space is linear.
 
 Brightness b is drawn around 0.5, contrast c log-uniformly around 1, as fastai draws them.
 """

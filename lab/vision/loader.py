@@ -1,7 +1,7 @@
 """Batches for the network from pictures in stores.
 
     TrainPictures(images, labels).batches(stage, row, seed, start, norm)   -> x, y per step
-    TestPictures(images, labels, items).batches(batch, norm)               -> x, y, exact test pixels
+    TestPictures(images, labels, items).batches(batch, norm)              -> x, y, exact test pixels
     view_batch(images, stage, items, seed, view, norm)                     -> one random view each
 
 x: float32 (n, 3, height, width), channels-last, normalised. y: int64 (n,).
@@ -52,7 +52,7 @@ class TrainPictures:
     def batches(
         self, stage: Stage, row: EpochRow, seed: int, start: int, norm: Normalisation
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The steps of an epoch from step `start` on; the same whether or not it was interrupted."""
+        """The steps of an epoch from step `start` on; the same, interrupted or not."""
         where = (seed, row.stage, row.epoch)
         sequence = order(*where, len(self))
         draws = uniforms(len(self), DRAWS, *where)

@@ -10,7 +10,9 @@ from lab.recipe.stage import Stage
 
 
 def test_transform(
-    stage: Stage, mean: Sequence[float], interpolation: str = "bicubic"
+    stage: Stage,
+    mean: Sequence[float],
+    interpolation: str = "bicubic",  # noqa: PT028
 ) -> TestTransform:
     """A stage's own test transform. `mean` (per channel, 0..1) fills borders."""
     return TestTransform(

@@ -19,7 +19,7 @@ MAX_SHRINK, MAX_OVERSAMPLE = 1.5, 4
 
 
 def gather(pictures: Sequence[np.ndarray]) -> tuple[torch.Tensor, np.ndarray]:
-    """Pictures uint8 (h, w, 3) side by side in one zero-filled canvas; shapes (n, 2) height, width."""
+    """Pictures uint8 (h, w, 3) in one zero-filled canvas; shapes (n, 2): height, width."""
     shapes = np.array([picture.shape[:2] for picture in pictures])
     height, width = shapes.max(axis=0)
     canvas = np.zeros((len(pictures), height, width, 3), dtype=np.uint8)

@@ -1,1 +1,1 @@
-"""What a worker process does: runs and tasks. Brings data, training, run folders and exports together."""
+"""What a worker process does: runs, tasks, and the helper's short looks."""

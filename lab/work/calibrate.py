@@ -1,4 +1,4 @@
-"""A short calibration: a few real steps at each size of a recipe, so that its cost can be forecast."""
+"""A short calibration: a few real steps at each size of a recipe, to forecast its cost."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def model_facts(arguments: dict[str, Any], workspace: Workspace) -> Reply:
 
 
 def stage_views(arguments: dict[str, Any], workspace: Workspace) -> Reply:
-    """What a stage shows the network: of each of `items` its test picture and `draws` training ones.
+    """What a stage shows the network: of each item its test picture and `draws` training ones.
 
     Values: pictures [{item, kind: test | train, height, width, label}], in the order of the PNGs.
     Another `roll` gives other random draws.

@@ -1,4 +1,4 @@
-"""What a training leaves on disk: events, steps, checkpoints, stage weights, scores, predictions."""
+"""What a training leaves on disk: events, steps, checkpoints, weights, scores, predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choices that the program makes for a run, each with its reason: device, threads, precision, groups.
+"""Choices that the program makes for a run, with reasons: device, threads, precision, groups.
 
     resolved = resolve(recipe, network, device)
 
@@ -86,7 +86,7 @@ def step_speed(
     steps: int = 3,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """Training images a second on a copy; weights, norm buffers and random state stay as they are."""
+    """Training images a second on a copy: weights, norm buffers, random state stay."""
     with torch.random.fork_rng(devices=_cuda_indices(device)):
         trial = copy.deepcopy(network)
         trial.at_size(*size)

@@ -1,4 +1,4 @@
-"""walkthrough-12: rice diseases with a pretrained network, another resize at every size, on purpose."""
+"""walkthrough-12: rice diseases with a pretrained network, another resize at every size."""
 
 from lab.recipe.presets.preset import Preset
 
