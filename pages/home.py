@@ -41,7 +41,8 @@ def result_card(demo: DemoResult) -> None:
         if demo.pixel_share is not None:
             st.caption(
                 f"Growing sizes trained on {fmt.percent(demo.pixel_share, 0)} of the pixels of one "
-                "size. What would the other have reached with as little? Compare can tell."
+                "size, more epochs of smaller pictures: about the same cost. It is one seed on one "
+                "easy set; your own pictures may say otherwise."
             )
         if st.button("See why on Compare", key="home.compare", icon=":material/balance:"):
             st.session_state[WATCHED] = demo.rows["progressive"].id

@@ -132,7 +132,7 @@ def test_shrinking_does_not_alias():
 
 def test_no_oversampling_where_nothing_shrinks():
     boxes = geometry.box_matrices(frames.whole(np.array([[64, 64]])))
-    assert oversampling(boxes, (64, 64)) == 1
+    assert oversampling(boxes, (64, 64)).tolist() == [1]
 
 
 def test_pictures_in_one_batch_do_not_touch_each_other():
@@ -141,6 +141,15 @@ def test_pictures_in_one_batch_do_not_touch_each_other():
     u = uniforms(2, DRAWS, "company")
     together = random_pixels([alone, company], stage, u)[0]
     assert torch.allclose(together, random_pixels([alone], stage, u[:1])[0], atol=2 / 255)
+
+
+def test_what_a_picture_becomes_does_not_depend_on_its_company():
+    large, small = picture(200, 260), picture(40, 40, seed=1)  # one is sampled finer, one is not
+    stage = Stage(size=32, resize="squish", augment=Augment())
+    u = uniforms(2, DRAWS, "company")
+    together = random_pixels([large, small], stage, u)
+    alone = [random_pixels([p], stage, u[i : i + 1])[0] for i, p in enumerate([large, small])]
+    assert torch.allclose(together, torch.stack(alone), atol=1e-4)
 
 
 def test_brightness_and_contrast_stay_where_they_are_at_the_middle():

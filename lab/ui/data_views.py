@@ -168,7 +168,7 @@ def uneven_words(table: pd.DataFrame) -> str:
     words = f"The commonest class has {fmt.decimal(ratio, 1)} times as many pictures as the rarest."
     if ratio < 3:
         return words
-    return f"{words} Throw none away for that: weighted sampling (on the schedule) evens it out."
+    return f"{words} Throw none away for that; the balanced error counts every class alike."
 
 
 def samples(

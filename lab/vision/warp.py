@@ -38,9 +38,30 @@ def warp(
     """Sample each picture through its matrix: float32 (n, 3, height, width) in [0, 1].
 
     matrices: (n, 3, 3), output [-1, 1] -> picture pixels. pad_mode (zeros | border | reflection)
-    fills what lies outside the picture.
+    fills what lies outside the picture. What a picture becomes does not depend on its company.
     """
     finer = oversampling(matrices, size)
+    kinds = np.unique(finer)
+    if len(kinds) == 1:
+        return _sampled(canvas, shapes, matrices, size, pad_mode, int(kinds[0]))
+    out = torch.empty(len(canvas), 3, *size, device=canvas.device)
+    for kind in kinds:
+        rows = np.flatnonzero(finer == kind)
+        at = torch.from_numpy(rows).to(canvas.device)
+        part = (canvas[at], shapes[rows], matrices[rows])
+        out[at] = _sampled(*part, size, pad_mode, int(kind))
+    return out
+
+
+def _sampled(
+    canvas: torch.Tensor,
+    shapes: np.ndarray,
+    matrices: np.ndarray,
+    size: tuple[int, int],
+    pad_mode: str,
+    finer: int,
+) -> torch.Tensor:
+    """Pictures that are sampled equally finely."""
     points = _points(matrices, (size[0] * finer, size[1] * finer), canvas.device)
     picture = torch.as_tensor(shapes[:, None, None, ::-1].copy(), dtype=torch.float32)
     picture = picture.to(canvas.device)
@@ -56,13 +77,15 @@ def warp(
     return out * (1 / 255)
 
 
-def oversampling(matrices: np.ndarray, size: tuple[int, int]) -> int:
-    """How many times finer to sample so that neighbours lie at most 1.5 picture pixels apart."""
+def oversampling(matrices: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """How many times finer to sample each picture so that neighbours lie at most 1.5 pixels apart.
+
+    int (n,), 1 to 4.
+    """
     step_x = np.hypot(matrices[:, 0, 0], matrices[:, 1, 0]) * 2 / size[1]
     step_y = np.hypot(matrices[:, 0, 1], matrices[:, 1, 1]) * 2 / size[0]
-    # The batch's 90th percentile: one odd picture must not make all the others slow.
-    shrink = float(np.quantile(np.maximum(step_x, step_y), 0.9))
-    return int(np.clip(np.ceil(shrink / MAX_SHRINK), 1, MAX_OVERSAMPLE))
+    shrink = np.maximum(step_x, step_y)
+    return np.clip(np.ceil(shrink / MAX_SHRINK), 1, MAX_OVERSAMPLE).astype(int)
 
 
 def _points(matrices: np.ndarray, size: tuple[int, int], device: torch.device) -> torch.Tensor:
