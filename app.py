@@ -12,6 +12,7 @@ from lab.ui import assets, frame, look, warm
 from lab.ui.state import workspace
 
 PAGES = Path(__file__).parent / "pages"
+ICON = str(Path(__file__).parent / "lab" / "ui" / "icon.svg")  # a named icon asks the network
 SECTIONS = {
     "": [
         ("home", "Home", "home", "What this is, a demo in one click, and your runs."),
@@ -36,7 +37,7 @@ def page(name: str, title: str, icon: str, words: str) -> st.Page:
 
 
 if __name__ == "__main__":
-    st.set_page_config("Progressive resizing lab", ":material/stairs:", layout="wide")
+    st.set_page_config("Progressive resizing lab", ICON, layout="wide")
     look.apply()
     sections = {name: [page(*about) for about in pages] for name, pages in SECTIONS.items()}
     chosen = st.navigation(sections)

@@ -15,7 +15,7 @@ import numpy as np
 from lab.analysis.metrics import scores
 from lab.jobs.order import Job
 from lab.jobs.queue import submit
-from lab.recipe import Recipe
+from lab.recipe import Recipe, recipe_from
 from lab.recipe.presets import preset_recipe
 from lab.runs.events import EventWriter
 from lab.runs.folder import RunFolder, create_run, process_identity
@@ -29,6 +29,14 @@ DATA = {
     "classes": CLASSES, "n_train": N_TRAIN, "n_valid": N_VALID, "n_test": 72,
     "train_counts": [138] * 6, "short_px": [160, 160, 160], "aspect": 1.0, "bytes": 5_000_000,
 }  # fmt: skip
+
+
+def eight_epochs() -> Recipe:
+    """4 epochs at 64 px, 2 at 96, 2 at 128: the demo, with counts that stay as they are."""
+    values = preset_recipe("quick").dump()
+    for stage, epochs in zip(values["stages"], (4, 2, 2)):
+        stage["epochs"] = epochs
+    return recipe_from(values)
 
 
 def fake_run(
@@ -46,7 +54,7 @@ def fake_run(
     **meta: Any,
 ) -> RunFolder:
     """A run with `share` of its schedule done. `split` other than 0: scored on other images."""
-    recipe = recipe or preset_recipe("quick")
+    recipe = recipe or eight_epochs()
     run = create_run(workspace, recipe, meta)
     state = {"status": status, "attempt": 0, "device": "cpu", "heartbeat": time.time()}
     state |= identity or ({"pid": 2**22 + 7, "started": 1.0} if status == "running" else {})

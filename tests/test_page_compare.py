@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_runs import fake_run
+from fake_runs import eight_epochs, fake_run
 from streamlit.testing.v1 import AppTest
 
 from lab.recipe.baselines import fixed_same_epochs
-from lab.recipe.presets import preset_recipe
 from lab.runs.folder import RunFolder
 from lab.runs.index import list_runs
 from lab.ui import comparison
@@ -41,7 +40,7 @@ def show(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Show:
 
 
 def _pair(workspace: Workspace, **of_second: Any) -> tuple[RunFolder, RunFolder]:
-    recipe = preset_recipe("quick").but(name="Growing")
+    recipe = eight_epochs().but(name="Growing")
     fixed = fixed_same_epochs(recipe).but(name="Fixed")
     first = fake_run(workspace, "finished", recipe=recipe, experiment="e", skill=0.03)
     return first, fake_run(workspace, "finished", recipe=fixed, experiment="e", **of_second)
@@ -158,7 +157,7 @@ def test_taking_a_run_out_keeps_the_other_and_the_link(show: Show, workspace: Wo
 
 
 def test_a_hostile_name_never_becomes_markup(show: Show, workspace: Workspace) -> None:
-    recipe = preset_recipe("quick").but(name="<img src=x> [a](http://b)")
+    recipe = eight_epochs().but(name="<img src=x> [a](http://b)")
     page = show([fake_run(workspace, "finished", recipe=recipe) for _ in range(2)])
     assert "<img" not in _markdown(page).replace("\\<", "")
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_runs import N_TRAIN, fake_run, grow, living
+from fake_runs import N_TRAIN, eight_epochs, fake_run, grow, living
 from streamlit.testing.v1 import AppTest
 
 from lab.jobs.client import StatusRow
-from lab.recipe.presets import preset_recipe
 from lab.runs.events import EventWriter
 from lab.runs.folder import RunFolder, all_runs
 from lab.schedules.plan import make_plan
@@ -219,7 +218,7 @@ def test_a_broken_index_is_made_anew(show: Show, workspace: Workspace) -> None:
 
 
 def test_a_hostile_name_never_becomes_markup(show: Show, workspace: Workspace) -> None:
-    recipe = preset_recipe("quick").but(name="<img src=x> [a](http://b) **c**")
+    recipe = eight_epochs().but(name="<img src=x> [a](http://b) **c**")
     run = fake_run(workspace, "finished", recipe=recipe, experiment="e")
     fake_run(workspace, "running", recipe=recipe, share=0.3, identity=living(), experiment="e")
     for page in (show(run), show()):
@@ -239,7 +238,7 @@ def test_tags_and_notes_are_kept_with_the_run(show: Show, workspace: Workspace) 
 
 def test_the_search_box_narrows_the_list(show: Show, workspace: Workspace) -> None:
     for name in ("Leaves at noon", "Cats"):
-        fake_run(workspace, "finished", recipe=preset_recipe("quick").but(name=name))
+        fake_run(workspace, "finished", recipe=eight_epochs().but(name=name))
     page = show()
     page.text_input(key="runs.search").set_value("leaves noon").run()
     assert page.dataframe[-1].value["name"].tolist() == ["Leaves at noon"]
@@ -279,7 +278,7 @@ def test_nothing_new_costs_nothing(workspace: Workspace) -> None:
 
 
 def test_new_lines_are_seen_at_once(workspace: Workspace) -> None:
-    recipe = preset_recipe("quick")
+    recipe = eight_epochs()
     plan = make_plan(recipe, N_TRAIN, 1)
     run = fake_run(workspace, "running", recipe=recipe, share=0.5, identity=living())
     before = snapshot(run)
@@ -303,7 +302,7 @@ def test_steps_that_were_only_told_of_are_on_the_curve(workspace: Workspace) -> 
 
 
 def test_what_a_later_attempt_redoes_is_shown_once(workspace: Workspace) -> None:
-    recipe = preset_recipe("quick")
+    recipe = eight_epochs()
     plan = make_plan(recipe, N_TRAIN, 1)
     run = fake_run(workspace, "running", recipe=recipe, share=0.5, identity=living())
     assert len(snapshot(run).epochs) == 4

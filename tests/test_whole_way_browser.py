@@ -49,6 +49,9 @@ def session(place):
         open_page(playwright, url) as page,
     ):
         page.set_default_timeout(PATIENCE_MS)
+        page.asked = []  # every address that the browser asks for
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.reload()
         settle(page, 60)
         yield page
 
@@ -215,3 +218,8 @@ def test_6_the_export_is_downloaded_and_gives_the_stored_probabilities(session, 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert np.array(json.loads(done.stdout)) == pytest.approx(stored["probs"][:12], abs=1e-4)
+
+
+def test_7_nothing_was_asked_of_the_network(session):
+    local = re.compile(r"(https?|wss?)://127\.0\.0\.1[:/]|data:|blob:")
+    assert [url for url in session.asked if not local.match(url)] == []
