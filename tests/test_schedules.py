@@ -161,3 +161,14 @@ def test_multiply_adds_grow_with_the_square_of_the_side():
     model = facts().model
     assert model is not None
     assert math.isclose(model.gmacs(448, 448), 4 * model.gmacs(224, 224))
+
+
+def test_with_automatic_precision_the_fastest_measured_one_counts():
+    recipe = Recipe(stages=(Stage(size=64, epochs=1, batch_size=50),), precision="auto")
+    known = facts(
+        speeds={"resnet18|64x64|50|fp32": 100.0, "resnet18|64x64|50|bf16": 200.0},
+        valid_speeds={"resnet18|64x64|bf16": 500.0},
+    )
+    found = forecast(recipe, make_plan(recipe, 100, 1), known)
+    assert found.seconds == pytest.approx(100 / 200 + 50 / 500)
+    assert "for each size" in found.basis

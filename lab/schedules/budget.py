@@ -8,6 +8,7 @@ the same model at another size, scaled by pixels; from the device's multiply-add
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lab.recipe.facts import DeviceFacts, Facts, ModelFacts
@@ -83,20 +84,24 @@ def epoch_seconds(recipe: Recipe, row: EpochRow, facts: Facts) -> float | None:
     speed = training_speed(recipe, row, facts.device, facts.model)
     if speed is None:
         return None
-    key = valid_key(recipe.model.name, row.height, row.width, _precision(recipe))
-    valid = facts.device.valid_speeds.get(key, VALID_SPEEDUP * speed)
-    return row.images / speed + facts.data.n_valid / valid
+    valid = _best(
+        facts.device.valid_speeds.get(valid_key(recipe.model.name, row.height, row.width, kind))
+        for kind in _precisions(recipe)
+    )
+    return row.images / speed + facts.data.n_valid / (valid or VALID_SPEEDUP * speed)
 
 
 def training_speed(
     recipe: Recipe, row: EpochRow, device: DeviceFacts, model: ModelFacts | None
 ) -> float | None:
     """Training images a second, measured or scaled; None where nothing is known."""
-    name, precision = recipe.model.name, _precision(recipe)
-    exact = device.speeds.get(speed_key(name, row.height, row.width, row.batch, precision))
+    name, kinds = recipe.model.name, _precisions(recipe)
+    keys = [speed_key(name, row.height, row.width, row.batch, kind) for kind in kinds]
+    exact = _best(device.speeds.get(key) for key in keys)
     if exact:
         return exact
-    scaled = _from_other_sizes(device, name, precision, row.height * row.width)
+    pixels = row.height * row.width
+    scaled = _best(_from_other_sizes(device, name, kind, pixels) for kind in kinds)
     if scaled:
         return scaled
     if device.gmacs_per_s and model and model.gmacs_at_native:
@@ -122,15 +127,20 @@ def _basis(recipe: Recipe, plan: Plan, facts: Facts) -> str:
     device = facts.device
     if device is None or not (device.speeds or device.gmacs_per_s):
         return "nothing was measured on this machine yet"
-    name, precision = recipe.model.name, _precision(recipe)
+    name, kinds = recipe.model.name, _precisions(recipe)
     rows = {(row.height, row.width, row.batch) for row in plan.epochs}
-    exact = sum(speed_key(name, *row, precision) in device.speeds for row in rows)
-    if exact == len(rows):
+    known = [any(speed_key(name, *row, kind) in device.speeds for kind in kinds) for row in rows]
+    if all(known):
         return f"measured on {device.name} for each size"
-    if any(key.startswith(f"{name}|") and key.endswith(precision) for key in device.speeds):
+    if any(key.startswith(f"{name}|") and key.endswith(kinds) for key in device.speeds):
         return f"{name} measured on {device.name} at other sizes, scaled by pixels"
     return f"scaled from other networks measured on {device.name}: take it as a rough guess"
 
 
-def _precision(recipe: Recipe) -> str:
-    return "fp32" if recipe.precision == "auto" else recipe.precision
+def _precisions(recipe: Recipe) -> tuple[str, ...]:
+    """The precisions a run may have; `auto` takes the fastest that was measured."""
+    return ("fp32", "bf16") if recipe.precision == "auto" else (recipe.precision,)
+
+
+def _best(speeds: Iterable[float | None]) -> float | None:
+    return max((speed for speed in speeds if speed), default=None)
