@@ -21,7 +21,7 @@ from benchmarks.record import save
 from lab.recipe import Recipe, recipe_from
 from lab.runs.events import read_events
 from lab.runs.folder import RunFolder, create_run
-from lab.work.allocator import keep_large_blocks
+from lab.workers.allocator import keep_large_blocks
 from lab.workspace import Workspace
 
 SIZES = (32, 48, 64, 96, 128, 160, 224)
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     wanted = parser.parse_args()
     keep_large_blocks()
-    from lab.work.runner import execute
+    from lab.workers.runner import execute
 
     place = wanted.workspace or tempfile.mkdtemp(prefix="lab-bench-")
     workspace = Workspace(Path(place)).create()

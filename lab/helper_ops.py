@@ -1,6 +1,6 @@
 """What the helper can do: `op(arguments, workspace) -> (values, blobs)`, by name, in OPS.
 
-Importing this stays cheap, so that the helper answers at once; the work is in lab/work/ops.py.
+Importing this stays cheap, so that the helper answers at once; the work is in lab/workers/ops.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Op = Callable[[dict[str, Any], Workspace], Reply]
 
 def warm_up() -> None:
     """Import what is slow to import, once, before the first real request."""
-    import lab.work.ops  # noqa: F401
+    import lab.workers.ops  # noqa: F401
 
 
 def ping(arguments: dict[str, Any], workspace: Workspace) -> Reply:
@@ -27,7 +27,7 @@ def ping(arguments: dict[str, Any], workspace: Workspace) -> Reply:
 
 def _heavy(name: str) -> Op:
     def op(arguments: dict[str, Any], workspace: Workspace) -> Reply:
-        from lab.work import ops
+        from lab.workers import ops
 
         return getattr(ops, name)(arguments, workspace)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.runs.folder import RunFolder
-from lab.work.allocator import keep_large_blocks
+from lab.workers.allocator import keep_large_blocks
 from lab.workspace import Workspace
 
 
@@ -30,7 +30,7 @@ def train_in_process(
     on_event: Callable[[dict[str, Any]], None],
 ) -> int:
     """What `lab train` does in the foreground. Returns the exit code."""
-    from lab.work.runner import execute
+    from lab.workers.runner import execute
 
     return execute(workspace, run, attempt, device, on_event)
 
@@ -43,11 +43,11 @@ def main(arguments: Sequence[str]) -> int:
         return _spare()
     workspace = Workspace(Path(wanted.workspace))
     if wanted.what == "run":
-        from lab.work.runner import execute
+        from lab.workers.runner import execute
 
         run = RunFolder(workspace.run(wanted.id))
         return execute(workspace, run, wanted.attempt, wanted.device)
-    from lab.work.tasks import perform
+    from lab.workers.tasks import perform
 
     return perform(workspace, wanted.id, wanted.device)
 
@@ -68,8 +68,8 @@ def _spare() -> int:
     import timm  # noqa: F401
     import torch  # noqa: F401
 
-    import lab.work.runner
-    import lab.work.tasks  # noqa: F401
+    import lab.workers.runner
+    import lab.workers.tasks  # noqa: F401
 
     line = sys.stdin.readline()
     if not line.strip():

@@ -73,7 +73,7 @@ def test_the_engine_needs_no_streamlit():
     code = (
         "import sys\n"
         "for name in ('streamlit', 'plotly', 'starlette'): sys.modules[name] = None\n"
-        "import lab.worker, lab.work.runner, lab.work.tasks, lab.cli, lab.helper_ops\n"
+        "import lab.worker, lab.workers.runner, lab.workers.tasks, lab.cli, lab.helper_ops\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -5,8 +5,8 @@ from small import small_recipe
 
 from lab.runs.events import read_events
 from lab.runs.folder import RunFolder, create_run
-from lab.work.resolve import probe_precision
-from lab.work.runner import execute
+from lab.workers.resolve import probe_precision
+from lab.workers.runner import execute
 from lab.workspace import Workspace
 
 

@@ -122,7 +122,7 @@ def train(workspace: Workspace, run: RunFolder, attempt: int, device: str, out: 
     printer = Printer(out)
     try:
         # Before torch is imported: see the file.
-        from lab.work.allocator import keep_large_blocks
+        from lab.workers.allocator import keep_large_blocks
 
         keep_large_blocks()
         from lab.worker import train_in_process

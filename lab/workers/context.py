@@ -10,7 +10,7 @@ from typing import Any
 from lab.errors import Stopped
 from lab.runs.events import EventWriter
 from lab.runs.folder import RunFolder
-from lab.work.state import Pulse
+from lab.workers.state import Pulse
 from lab.workspace import Workspace
 
 

@@ -21,7 +21,7 @@ from lab.train import checkpoint
 from lab.train.trainer import EpochDone, StageDone, StageStarted, Step, Trainer
 from lab.vision.loader import TestPictures
 from lab.vision.rundata import RunData
-from lab.work.context import Work
+from lab.workers.context import Work
 from lab.workspace import write_json
 
 TELL_S = 0.5  # step events: two a second

@@ -13,7 +13,7 @@ from lab.recipe.models import shipped_model_facts
 from lab.runs.speeds import note_speeds
 from lab.schedules.budget import BACKWARD, speed_key, valid_key
 from lab.train.model import build
-from lab.work.resolve import cores, forward_speed, pick_device, probe_precision, step_speed
+from lab.workers.resolve import cores, forward_speed, pick_device, probe_precision, step_speed
 from lab.workspace import Workspace
 
 CLASSES = 10

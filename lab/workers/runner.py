@@ -33,10 +33,10 @@ from lab.train import checkpoint
 from lab.train.model import Network, build, check_size
 from lab.train.trainer import Trainer
 from lab.vision.rundata import RunData, open_run_data
-from lab.work.context import Work
-from lab.work.record import Recorder
-from lab.work.resolve import cores, pick_device, resolve
-from lab.work.state import Pulse
+from lab.workers.context import Work
+from lab.workers.record import Recorder
+from lab.workers.resolve import cores, pick_device, resolve
+from lab.workers.state import Pulse
 from lab.workspace import Workspace, read_json, write_json
 
 DONE, FAILED, STOPPED = 0, 1, 75

@@ -15,8 +15,8 @@ from typing import Any
 from lab.errors import LabError, Stopped
 from lab.runs.events import EventWriter
 from lab.runs.folder import RunFolder, find_run
-from lab.work.runner import DONE, FAILED, STOPPED, as_words
-from lab.work.state import Pulse
+from lab.workers.runner import DONE, FAILED, STOPPED, as_words
+from lab.workers.state import Pulse
 from lab.workspace import Workspace, read_json, write_json
 
 
@@ -107,7 +107,7 @@ def draw_data(job: Job, request: dict[str, Any]) -> dict[str, Any]:
 def calibrate(job: Job, request: dict[str, Any]) -> dict[str, Any]:
     """Time a few steps of `recipe` at each of its sizes, and remember the speeds."""
     from lab.recipe import recipe_from
-    from lab.work.calibrate import measure
+    from lab.workers.calibrate import measure
 
     return measure(job.workspace, recipe_from(request["recipe"]), job.device, job.progress)
 
