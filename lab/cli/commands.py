@@ -75,7 +75,7 @@ def serve(setting: Setting, port: int, address: str, behind_proxy: bool) -> None
             "has no login.",
             "Keep 127.0.0.1; or put a proxy with a login in front and add --behind-proxy.",
         )
-    app = Path(__file__).resolve().parent.parent / "app.py"
+    app = Path(__file__).resolve().parents[2] / "app.py"
     if not app.is_file():
         raise LabError(f"{app.name} is not beside the lab.", "Run it from the whole repository.")
     os.environ["LAB_WORKSPACE"] = str(setting.workspace.root)
