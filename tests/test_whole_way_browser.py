@@ -58,6 +58,7 @@ def session(place):
 
 def go(page, name: str) -> None:
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
+    page.wait_for_url(re.compile(rf"/{name.lower()}(\?|$)"))
     settle(page, 60)
 
 
@@ -158,8 +159,9 @@ def progressive(place: Path):
 
 
 def choose_run(session, place) -> None:
-    """The growing run, on a page that offers finished runs."""
+    """The growing run, on a page that offers finished runs: by a link, as from another device."""
     session.goto(session.url.split("?")[0] + f"?run={progressive(place).id}")
+    session.get_by_role("heading").first.wait_for()
     settle(session, 60)
 
 
