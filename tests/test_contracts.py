@@ -53,6 +53,7 @@ print("HEAVY", heavy)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_opens_in_a_fresh_interpreter_without_torch(page, tmp_path):
     import os
