@@ -1,6 +1,6 @@
 # make run        environment, dependencies, the lab on http://localhost:8501
 # make test       everything, with a real browser (installs Debian's chromium if there is none)
-# make test-fast  the daily set, under two minutes
+# make test-fast  the daily set, about two minutes on two cores
 # make lint fmt bench
 
 PYTHON ?= python3
@@ -29,7 +29,7 @@ fmt: $(VENV)/.dev
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.run
+bench: $(VENV)/.dev browser
 	$(PY) -m benchmarks.leaves_by_size
 	$(PY) -m benchmarks.demo
 
