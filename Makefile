@@ -2,13 +2,17 @@
 # make test       everything, with a real browser (installs Debian's chromium if there is none)
 # make test-fast  the daily set, about two minutes on two cores
 # make lint fmt bench
+# make test-parity                  the lab's arithmetic beside fastai's own, in .venv-bench
+# make bench-fastai DATA=photos     speeds beside fastai's, on a folder of class folders
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 PORT ?= 8501
+BENCH := .venv-bench
+DATA ?= clothing-dataset-small
 
-.PHONY: run test test-fast lint fmt bench browser clean
+.PHONY: run test test-fast test-parity lint fmt bench bench-fastai browser clean
 
 run: $(VENV)/.run
 	$(PY) -m lab serve --port $(PORT)
@@ -33,8 +37,19 @@ bench: $(VENV)/.dev browser
 	$(PY) -m benchmarks.leaves_by_size
 	$(PY) -m benchmarks.demo
 
+test-parity: $(BENCH)/.bench
+	$(BENCH)/bin/python -m pytest -p no:warnings tests/parity
+
+bench-fastai: $(BENCH)/.bench
+	$(BENCH)/bin/python -m benchmarks.against_fastai --data $(DATA)
+
 $(PY):
 	$(PYTHON) -m venv $(VENV)
+
+$(BENCH)/.bench: requirements-bench.txt requirements.txt
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	touch $@
 
 $(VENV)/.run: requirements.txt | $(PY)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -51,4 +66,4 @@ browser:
 	|| { sudo apt-get update -q && sudo apt-get install -y -q chromium; }
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) .pytest_cache .ruff_cache

@@ -8,12 +8,13 @@ from lab.schedules.budget import forecast
 from lab.ui import charts, editing, tasks
 from lab.ui import format as fmt
 from lab.ui.draft_tools import json_tools, link_tools, open_link, presets
-from lab.ui.launch import SAID, device_here, guess_inputs, launch, plan_of
+from lab.ui.launch import SAID, device_here, guess_inputs, launch, offered, plan_of
 from lab.ui.live_chart import live_chart
 from lab.ui.messages import guard, plain, show_problems
 from lab.ui.run_actions import WATCHED
 from lab.ui.setup_forms import data_form, network_form, rest_form, unknown_network
 from lab.ui.stage_cards import row_of, stage_cards
+from lab.ui.stage_tools import stage_tools
 from lab.ui.stage_views import stage_views
 from lab.ui.state import facts_of, workspace
 
@@ -59,7 +60,9 @@ if plan.epochs:
     live_chart(charts.timeline(plan), key="schedule.timeline", height=300)
     cost_line()
 
-st.subheader("The stages")
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.subheader("The stages", width="stretch")
+    stage_tools(recipe)
 stage_cards(recipe, rows, problems, cost.stages)
 
 left, right = st.columns(2, gap="large")
@@ -107,7 +110,7 @@ with st.container(border=True, key="schedule-launch"):
         args=(("notes",), key), width=620, placeholder="what you want to find out",
     )  # fmt: skip
     baselines = st.multiselect(
-        "Also run, for a fair comparison", list(SAID), ["fixed-same-epochs"],
+        "Also run, for a fair comparison", offered(recipe), ["fixed-same-epochs"],
         key="schedule.against", format_func=SAID.get, persist_state="session", width=620,
         help="They start by themselves, one after the other, with the same pictures and seed.",
     )  # fmt: skip

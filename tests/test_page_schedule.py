@@ -13,8 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from lab.errors import LabError, Problem
 from lab.recipe import Recipe, recipe_from
+from lab.recipe.augment import Augment
 from lab.recipe.presets import PRESETS, preset_recipe
-from lab.recipe.stage import Augment, Stage
+from lab.recipe.stage import Stage
 from lab.runs.folder import all_runs
 from lab.ui import editing
 from lab.ui.forms import help_of, label_of, simple
@@ -78,7 +79,7 @@ def test_an_empty_workspace_opens_with_the_demo_as_draft(workspace):
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_every_preset_opens(workspace, name):
     page = opened(preset_recipe(name))
-    assert len(shown(page, "Epochs")) == len(preset_recipe(name).stages)
+    assert len(shown(page, "Frozen first")) == len(preset_recipe(name).stages)
 
 
 def test_an_edit_changes_the_draft_and_nothing_else(workspace):
@@ -268,7 +269,7 @@ def test_a_link_names_no_folder_of_this_machine(dataset):
 
 
 def test_every_field_of_a_stage_has_an_input_and_help():
-    shown_fields = {"size", "augment", *FRONT, *other_fields()}
+    shown_fields = {"size", "augment", "ramp_from", *FRONT, *other_fields()}
     shown_fields |= {name for names in FOLDED.values() for name in names}
     assert shown_fields == set(Stage.model_fields)
     for part in (Stage, Augment):

@@ -11,7 +11,8 @@ from lab.errors import LabError
 from lab.recipe.facts import Resolved
 from lab.schedules.plan import make_plan
 from lab.train.model import build
-from lab.train.trainer import EpochDone, StageDone, Step, Trainer
+from lab.train.moments import EpochDone, StageDone, Step
+from lab.train.trainer import Trainer
 from lab.vision.rundata import open_run_data
 from lab.workspace import Workspace
 
@@ -122,7 +123,7 @@ def test_a_frozen_body_moves_only_its_norms_and_its_head(data):
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     finish(trainer)
     moved = {n for n, p in trainer.model.named_parameters() if not torch.equal(p, before[n])}
-    assert moved == trainer.trainable(trainer.recipe.stages[0], frozen=True)
+    assert moved == trainer.steps.trainable(trainer.recipe.stages[0], frozen=True)
     assert any(before[name].ndim == 4 for name in before.keys() - moved)
 
 
@@ -130,7 +131,7 @@ def test_with_one_group_a_frozen_epoch_trains_all(data):
     stage = {"size": 32, "epochs": 0, "frozen_epochs": 1, "lr": 1e-2, "batch_size": 16}
     model = {"name": "test_resnet", "groups": 1}
     trainer = trainer_of(data, small_recipe([stage], model=model))
-    assert len(trainer.trainable(trainer.recipe.stages[0], frozen=True)) == len(
+    assert len(trainer.steps.trainable(trainer.recipe.stages[0], frozen=True)) == len(
         list(trainer.model.parameters())
     )
 
@@ -151,13 +152,13 @@ def test_fixres_moves_only_the_last_norm_and_the_head(data):
 def test_each_stage_is_scored_at_its_own_and_at_the_final_size(data):
     done = [event for event in trainer_of(data).events() if isinstance(event, StageDone)]
     assert [event.stage for event in done] == [0, 1]
-    assert done[0].own.shape == done[0].final.shape
-    assert not np.allclose(done[0].own, done[0].final)
+    assert done[0].own.first.shape == done[0].final.first.shape
+    assert not np.allclose(done[0].own.first, done[0].final.first)
 
 
 def test_probabilities_sum_to_one(data):
     last = [event for event in trainer_of(data).events() if isinstance(event, StageDone)][-1]
-    assert last.final.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert last.final.first.sum(axis=1) == pytest.approx(1, abs=1e-5)
 
 
 def test_pixels_are_counted_as_planned(data):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli import models
+from lab.cli import finder, models
 from lab.cli.setting import DONE, FAILED, STOPPED, WRONG, Setting, common, run_of
 from lab.cli.terminal import Terminal, minutes, percent
 from lab.errors import LabError, Stopped
@@ -198,3 +198,4 @@ def rebuild(setting: Setting) -> None:
 for command in (models.data, models.evaluate, models.tta, models.compare, models.predict):
     commands.add_command(command)
 commands.add_command(models.export)
+commands.add_command(finder.lr_find)

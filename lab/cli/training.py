@@ -30,7 +30,7 @@ from lab.recipe.presets import preset_recipe
 from lab.runs.events import attempts, read_events
 from lab.runs.folder import ALIVE, RunFolder, create_run
 from lab.runs.status import standing, supervision
-from lab.workspace import Workspace, write_json
+from lab.workspace import Workspace
 
 DONE, FAILED, STOPPED = 0, 1, 75
 SAME_TIME = "fixed-same-time"
@@ -94,9 +94,6 @@ def start(
         out.note(f"Note. {problem}")
     meta = {"baseline_of": reference.id} if reference else {}
     run = create_run(workspace.create(), recipe, meta)
-    if reference and reference.resolved():
-        chosen = reference.resolved()
-        write_json(run.resolved_file, {key: chosen[key] for key in ("resolved", "data")})
     return train(workspace, run, 0, device, out)
 
 

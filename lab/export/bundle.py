@@ -96,10 +96,11 @@ def _make(staging: Path) -> None:
 
 def _write_rest(loaded: LoadedStage, folder: Path, parity: dict[str, Any]) -> None:
     run, transform = loaded.run, loaded.transform()
+    names = [*loaded.classes, *loaded.second_classes]
     shutil.copyfile(Path(__file__).with_name("predict.py"), folder / "predict.py")
     _text(folder / "README.md", card.model_card(run, loaded.number, transform, parity))
     _text(folder / "requirements.txt", "".join(f"{name}=={_version(name)}\n" for name in NEEDS))
-    _text(folder / "labels.txt", "".join(f"{' '.join(name.split())}\n" for name in loaded.classes))
+    _text(folder / "labels.txt", "".join(f"{' '.join(name.split())}\n" for name in names))
     write_json(folder / "recipe.json", shareable(run.recipe()))
     write_json(folder / "scores.json", {**loaded.info, "parity": parity, "run": run.id})
 

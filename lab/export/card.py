@@ -13,8 +13,9 @@ from typing import Any
 from lab.analysis.curves import run_summary, size_label
 from lab.analysis.significance import rate_interval
 from lab.data.transform import TestTransform
+from lab.recipe.facts import Resolved
 from lab.recipe.model import Recipe
-from lab.recipe.stage import Stage
+from lab.recipe.stage import Stage, hw
 from lab.runs.events import read_events
 from lab.runs.folder import RunFolder
 
@@ -60,7 +61,7 @@ def model_card(
         "## Input",
         _input(transform, info),
         "## Schedule",
-        _schedule(recipe.stages[: number + 1]),
+        _schedule(recipe.stages[: number + 1], Resolved(**run.resolved()["resolved"])),
         "## Scores",
         _scores(info),
         "## Data",
@@ -98,12 +99,28 @@ def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 def _summary(recipe: Recipe, number: int, info: dict[str, Any]) -> str:
     sizes = " → ".join(stage.label for stage in recipe.stages[: number + 1])
-    count = info["model"]["num_classes"]
+    count = len(info["model"]["classes"])
     how = "one size" if number == 0 else "progressive resizing: small pictures first, larger later"
     return (
         f"`{info['model']['name']}` tells {count} classes apart. Trained at {sizes} px ({how}); "
         f"scored at {size_label(info['final_size'])} px."
     )
+
+
+def _stage_row(number: int, stage: Stage, resolved: Resolved) -> list[Any]:
+    """What was done in a stage: chosen rates and batches as they came out, epochs as they ran."""
+    size = f"{stage.label} px"
+    if stage.ramp_from is not None:
+        height, width = hw(stage.ramp_from)
+        size = f"{height if height == width else f'{height}×{width}'} to {size}"
+    run = resolved.of_stage(number, "epochs")
+    lr = resolved.of_stage(number, "lr") if stage.lr == "finder" else stage.lr
+    batch = resolved.of_stage(number, "batch_size") if stage.batch_size == "auto" else None
+    return [
+        number, size, run - stage.frozen_epochs if run else stage.open_epochs, stage.frozen_epochs,
+        stage.trainable, f"{lr:.3g}" if lr else "from the finder", stage.schedule,
+        batch or stage.batch_size, stage.resize,
+    ]  # fmt: skip
 
 
 def _input(transform: TestTransform, info: dict[str, Any]) -> str:
@@ -116,14 +133,8 @@ def _input(transform: TestTransform, info: dict[str, Any]) -> str:
     )
 
 
-def _schedule(stages: Iterable[Stage]) -> str:
-    rows = [
-        [
-            number, f"{stage.label} px", stage.epochs, stage.frozen_epochs, stage.trainable,
-            f"{stage.lr:g}", stage.schedule, stage.batch_size, stage.resize,
-        ]
-        for number, stage in enumerate(stages)
-    ]  # fmt: skip
+def _schedule(stages: Iterable[Stage], resolved: Resolved) -> str:
+    rows = [_stage_row(number, stage, resolved) for number, stage in enumerate(stages)]
     head = (
         "stage",
         "size",
@@ -176,6 +187,10 @@ def _data(recipe: Recipe, info: dict[str, Any], facts: dict[str, Any]) -> str:
     shown = ", ".join(plain(name) for name in classes[:SHOWN_CLASSES])
     more = f" and {len(classes) - SHOWN_CLASSES} more" if len(classes) > SHOWN_CLASSES else ""
     lines = [f"- Classes ({len(classes)}): {shown}{more}"]
+    if second := info["model"].get("second_classes"):
+        names = ", ".join(plain(name) for name in second[:SHOWN_CLASSES])
+        target = plain(info["model"]["second_target"])
+        lines.append(f"- The outputs after those are a second target, {target}: {names}")
     if facts:
         lines += [
             f"- Data set: {plain(facts.get('name', 'unknown'))}, label "
@@ -190,7 +205,13 @@ def _data(recipe: Recipe, info: dict[str, Any], facts: dict[str, Any]) -> str:
 def _made(run: RunFolder, recipe: Recipe, started: dict[str, Any]) -> str:
     summary = run_summary(run)
     versions = ", ".join(f"{name} {value}" for name, value in started.get("versions", {}).items())
-    begin = {"none": "random", "hub": "timm's pretrained", "file": "a weights file"}
+    begin = {
+        "none": "random",
+        "hub": "timm's pretrained",
+        "file": "a weights file",
+        "small-body": "the lab's own small body, trained on drawn pictures",
+        "run": f"those of run {recipe.model.run}",
+    }
     return "\n".join(
         [
             f"- First weights: {begin[recipe.model.weights]}; seed {recipe.seed}",

@@ -3,6 +3,7 @@
     python predict.py picture.jpg other.png
 
 One JSON line a picture: {"image", "label", "probabilities"}, or {"image", "error"} and exit code 1.
+A model of two targets adds "second": {"target", "label", "probabilities"}.
 Pictures are read as in training: upright by EXIF, alpha over white, 16-bit grey by its full range.
 """
 
@@ -28,17 +29,20 @@ ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
 def load(folder: Path = HERE / "timm"):
-    """(model in eval mode, transform from an RGB picture to its input, class names)."""
+    """(model in eval mode, transform from an RGB picture to its input, {target: class names})."""
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     transform = create_transform(**resolve_model_data_config(model), is_training=False)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return model, transform, config["label_names"]
+    names = iter(config["label_names"])
+    sizes = config.get("targets") or {"": len(config["label_names"])}
+    return model, transform, {name: [next(names) for _ in range(n)] for name, n in sizes.items()}
 
 
 @torch.inference_mode()
-def probabilities(model, transform, image: Image.Image) -> list[float]:
-    """Softmax probabilities of one RGB picture, in the order of labels.txt."""
-    return model(transform(image)[None]).float().softmax(dim=1)[0].tolist()
+def probabilities(model, transform, image: Image.Image, sizes: list[int]) -> list[list[float]]:
+    """Softmax probabilities of one RGB picture per target, in the order of labels.txt."""
+    logits = model(transform(image)[None]).float()[0]
+    return [part.softmax(dim=0).tolist() for part in logits.split(sizes)]
 
 
 def read_rgb(path: Path) -> Image.Image:
@@ -87,17 +91,27 @@ def main(names: list[str]) -> int:
     if not names:
         print("Usage: python predict.py PICTURE ...", file=sys.stderr)
         return 2
-    model, transform, labels = load()
+    model, transform, targets = load()
     failed = False
     for name in names:
         try:
-            found = probabilities(model, transform, read_rgb(Path(name)))
+            sizes = [len(names) for names in targets.values()]
+            found = probabilities(model, transform, read_rgb(Path(name)), sizes)
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             failed = True
             print(json.dumps({"image": name, "error": str(error)}))
             continue
-        answer = {"image": name, "label": labels[int(np.argmax(found))]}
-        print(json.dumps({**answer, "probabilities": dict(zip(labels, found))}, ensure_ascii=False))
+        first, *second = [
+            {
+                "target": target,
+                "label": labels[int(np.argmax(p))],
+                "probabilities": dict(zip(labels, p)),
+            }
+            for (target, labels), p in zip(targets.items(), found)
+        ]
+        del first["target"]
+        answer = {"image": name, **first, **({"second": second[0]} if second else {})}
+        print(json.dumps(answer, ensure_ascii=False))
     return int(failed)
 
 

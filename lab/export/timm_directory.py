@@ -45,13 +45,24 @@ def write_timm(loaded: LoadedStage, folder: Path, transform: TestTransform) -> N
     timm.models.save_for_hf(
         model,
         str(folder),
-        model_config={"label_names": loaded.classes},
+        model_config=outputs(loaded),
         data_config=data_config,
         safe_serialization=True,
     )
     _drop_claims(folder / "config.json")
     _check_config(folder, data_config)
     loaded.network.model.to(loaded.device, memory_format=torch.channels_last)
+
+
+def outputs(loaded: LoadedStage) -> dict[str, Any]:
+    """What the outputs mean: label_names in their order and, for two targets, how many each has."""
+    names = [*loaded.classes, *loaded.second_classes]
+    if not loaded.second_classes:
+        return {"label_names": names}
+    model = loaded.info["model"]
+    sizes = {model["target"]: len(loaded.classes), model["second_target"]: len(names)}
+    sizes[model["second_target"]] -= len(loaded.classes)
+    return {"label_names": names, "targets": sizes}
 
 
 def _drop_claims(file: Path) -> None:
@@ -93,7 +104,7 @@ def parity(
         return {"images": 0, "max_difference": None, "note": "Not compared: no stored predictions."}
     picked = np.linspace(0, len(stored["item"]) - 1, min(IMAGES, len(stored["item"]))).astype(int)
     files = [opened.dataset.path(int(item)) for item in stored["item"][picked]]
-    found = plain_timm(folder, files)
+    found = plain_timm(folder, files, len(loaded.classes))
     worst = float(np.abs(found - stored["probs"][picked]).max())
     if not worst <= TOLERANCE:
         raise LabError(
@@ -104,9 +115,10 @@ def parity(
 
 
 @torch.inference_mode()
-def plain_timm(folder: Path, files: list[Path]) -> np.ndarray:
-    """Probabilities of picture files by timm's own loading and transform: float32 (n, classes)."""
+def plain_timm(folder: Path, files: list[Path], classes: int) -> np.ndarray:
+    """Probabilities of picture files by timm's own loading and transform: float32 (n, classes),
+    those of the first target where there are two."""
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     transform = create_transform(**resolve_model_data_config(model), is_training=False)
     x = torch.stack([transform(open_rgb(file)) for file in files])
-    return model(x).float().softmax(dim=1).numpy()
+    return model(x)[:, :classes].float().softmax(dim=1).numpy()

@@ -6,6 +6,8 @@ In fastai a frozen body's norm layers stay trainable and keep updating their run
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from torch import nn
 
 NORMS = (
@@ -16,14 +18,22 @@ NORMS = (
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether this is a normalisation layer; timm's own are subclasses or say so in their name."""
-    return isinstance(module, NORMS) or "Norm" in type(module).__name__
+    """Whether this is a normalisation layer itself; timm's own are subclasses or are called so.
+
+    A block of convolution and norm is none (ConvNormAct), nor a head with a norm
+    (NormMlpClassifierHead), nor a block without any (NormFreeBlock).
+    """
+    if isinstance(module, NORMS):
+        return True
+    return "Norm" in type(module).__name__ and not any(
+        child for child in module.children() for _ in child.parameters()
+    )
 
 
 def head_parameters(model: nn.Module) -> set[str]:
-    """Names of the classifier's parameters."""
+    """Names of the classifier's parameters (of all of them, where a network has several)."""
     classifiers = model.get_classifier()
-    classifiers = classifiers if isinstance(classifiers, tuple) else (classifiers,)
+    classifiers = classifiers if isinstance(classifiers, list | tuple) else (classifiers,)
     ids = {id(p) for classifier in classifiers for p in classifier.parameters()}
     return {name for name, p in model.named_parameters() if id(p) in ids}
 
@@ -36,6 +46,17 @@ def norm_parameters(model: nn.Module) -> set[str]:
         if is_norm(module)
         for own, _ in module.named_parameters(recurse=False)
     }
+
+
+class Grouped(Protocol):
+    """What is asked of a network here."""
+
+    groups: int
+
+
+def has_body_to_freeze(network: Grouped) -> bool:
+    """Whether frozen epochs differ from others: with one parameter group they train all."""
+    return network.groups > 1
 
 
 def trainable_when_frozen(model: nn.Module, norms_train: bool) -> set[str]:

@@ -49,11 +49,20 @@ def _problems(cls: type[Part], error: ValidationError, where: str) -> list[Probl
     details = sorted(error.errors(), key=lambda detail: detail["type"] not in _WRONG_TYPE)
     found = [_problem(cls, detail, where) for detail in details]
     # A list whose items are wrong counts as too short as well: the items' own problems say more.
-    parents = {part.where.rpartition(".")[0].partition(".")[0] for part in found}
+    parents = {end for part in found for end in _above(part.where)}
     return [problem for problem in found if problem.where not in parents]
 
 
-_WRONG_TYPE = {"tuple_type", "int_type", "none_required"}
+def _above(place: str) -> list[str]:
+    """The list or tuple that a place lies in, and the field at the top."""
+    owner, _, last = place.rpartition(".")
+    return [owner.partition(".")[0]] + ([owner] if last.isdigit() else [])
+
+
+_WRONG_TYPE = {
+    "tuple_type", "int_type", "int_parsing", "none_required", "literal_error", "float_type",
+    "float_parsing",
+}  # fmt: skip
 
 
 def _problem(cls: type[Part], detail: dict[str, Any], where: str) -> Problem:
@@ -66,15 +75,19 @@ def _problem(cls: type[Part], detail: dict[str, Any], where: str) -> Problem:
     return Problem(place, f"{detail['msg']}{shown}.", _remedy(detail))
 
 
+_TAGS = {"int", "float", "constrained-int", "constrained-float"}
+
+
 def _is_type_tag(part: Any) -> bool:
     """Pydantic puts the tried member of a union into the path; people do not want to see it."""
-    return isinstance(part, str) and (part in {"int", "float", "constrained-int"} or "[" in part)
+    return isinstance(part, str) and (part in _TAGS or "[" in part)
 
 
 def _remedy(detail: dict[str, Any]) -> str:
     context = detail.get("ctx", {})
     if "expected" in context:
-        return f"Use one of {context['expected']}."
+        words = context["expected"]
+        return f"Use a number, or {words}." if words.count("'") == 2 else f"Use one of {words}."
     limits = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
     words = [f"{word} {context[key]}" for key, word in limits.items() if key in context]
     return f"Use a value of {' and '.join(words)}." if words else "Mend the value."

@@ -2,8 +2,9 @@
 
 fixed_same_epochs(recipe)          all epochs at the final size
 fixed_same_pixels(recipe)          as many training pixels, all at the final size
-    fixed_same_time(recipe, e, s)      as many seconds s; one epoch at the final size takes e
+fixed_same_time(recipe, e, s)      as many seconds s; one epoch at the final size takes e
 small_only(recipe)                 all epochs at the first size, scored at the final one too
+single_target(recipe)              the same schedule without the second label
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lab.recipe.model import Recipe
+from lab.recipe.ramp import stage_pixels
 from lab.recipe.stage import Stage
 
 
@@ -23,7 +25,7 @@ def fixed_same_epochs(recipe: Recipe) -> Recipe:
 def fixed_same_pixels(recipe: Recipe) -> Recipe:
     """One stage at the final size with as many pixels, to the nearest whole epoch."""
     height, width = recipe.stages[-1].hw
-    pixels = sum(stage.total_epochs * stage.hw[0] * stage.hw[1] for stage in recipe.stages)
+    pixels = sum(stage_pixels(stage) for stage in recipe.stages)
     epochs = max(1, round(pixels / (height * width)))
     return _single(recipe, recipe.stages[-1], epochs, "fixed-same-pixels")
 
@@ -44,6 +46,12 @@ def small_only(recipe: Recipe) -> Recipe:
     return baseline.but(evaluation=evaluation.model_dump())
 
 
+def single_target(recipe: Recipe) -> Recipe:
+    """The same stages, learning the first label alone."""
+    name = f"{recipe.name or recipe.preset or 'run'}: single-target"
+    return recipe.but(name=name[:120], dataset=recipe.dataset.but(second_target="").model_dump())
+
+
 def _single(recipe: Recipe, stage: Stage, epochs: int, kind: str) -> Recipe:
     """One stage, all trainable, under the first stage's rate and the given one's pictures."""
     first = recipe.stages[0]
@@ -52,7 +60,10 @@ def _single(recipe: Recipe, stage: Stage, epochs: int, kind: str) -> Recipe:
         "frozen_epochs": 0,
         "trainable": "all",
         "lr": first.lr,
-        "schedule": first.schedule,
+        "schedule": "one-cycle" if first.schedule == "restarts" else first.schedule,
+        "ramp_from": None,
+        "cached_activations": False,
+        "cached_views": 0,
         "group_rates": first.group_rates,
         "batch_size": stage.batch_size,
     }
@@ -66,4 +77,5 @@ BASELINES: dict[str, Callable[[Recipe], Recipe]] = {
     "fixed-same-epochs": fixed_same_epochs,
     "fixed-same-pixels": fixed_same_pixels,
     "small-only": small_only,
+    "single-target": single_target,
 }

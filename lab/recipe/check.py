@@ -9,22 +9,33 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from lab.errors import Problem
+from lab.recipe.check_stage import stage_problems, warn
 from lab.recipe.facts import DataFacts, Facts, ModelFacts
 from lab.recipe.model import Recipe
-from lab.recipe.stage import Stage
+from lab.recipe.stage import Stage, hw
 
 
 def check(recipe: Recipe, facts: Facts = Facts()) -> list[Problem]:  # noqa: B008 (frozen)
     """Every problem, in the order of the stages. What is unknown in `facts` is not judged."""
     found = list(_recipe_problems(recipe))
     for index, stage in enumerate(recipe.stages):
-        found += _stage_problems(recipe, index, stage)
+        found += stage_problems(recipe, index, stage)
         if facts.model:
             found += _size_problems(facts.model, index, stage)
         if facts.data:
             found += _data_problems(facts.data, index, stage)
     if facts.data:
         found += _set_problems(recipe, facts.data)
+    if facts.device and facts.device.kind == "cpu" and recipe.precision == "fp16":
+        found.append(
+            warn(
+                "precision",
+                "fp16 on a CPU is many times slower than fp32.",
+                "Set precision to auto.",
+            )
+        )
+    if facts.model:
+        found += _small_first(recipe, facts.model)
     if facts.model and recipe.model.weights == "hub" and not facts.model.hub:
         found.append(
             Problem(
@@ -57,76 +68,95 @@ def _recipe_problems(recipe: Recipe) -> Iterator[Problem]:
         )
     if recipe.model.weights == "file" and not recipe.model.file:
         yield Problem("model.file", "No weights file is named.", "Name a .safetensors file.")
+    if recipe.model.weights == "run" and not recipe.model.run:
+        yield Problem("model.run", "No run is named to take weights from.", "Name a finished run.")
+    second = recipe.dataset.second_target
+    if second and second == recipe.dataset.target:
+        yield Problem(
+            "dataset.second_target", f"Both targets are {second}.", "Choose another, or none."
+        )
+    yield from _rule_problems(recipe)
     sizes = [stage.hw[0] * stage.hw[1] for stage in recipe.stages]
     if any(later < earlier for earlier, later in pairwise(sizes)):
-        yield _warn("stages", "A later stage is smaller than one before it.", "Usually sizes grow.")
+        yield warn("stages", "A later stage is smaller than one before it.", "Usually sizes grow.")
 
 
-def _stage_problems(recipe: Recipe, index: int, stage: Stage) -> Iterator[Problem]:
-    place = f"stages.{index}"
-    if stage.total_epochs == 0:
-        yield Problem(f"{place}.epochs", "The stage trains nothing: no epochs.", "Give it one.")
-    if stage.frozen_epochs and recipe.model.groups == 1:
-        yield _warn(
-            f"{place}.frozen_epochs",
-            "With one parameter group there is nothing to freeze: the frozen epochs train all.",
-            "Set model.groups to 2, or take it as it is (the book's run was made so).",
+def _small_first(recipe: Recipe, model: ModelFacts) -> Iterator[Problem]:
+    """The book's caution: fastbook ch. 7."""
+    first, last = recipe.stages[0], recipe.stages[-1]
+    small = max(first.hw) <= 0.75 * model.native_px and max(first.hw) < max(last.hw)
+    if small and recipe.model.weights == "hub":
+        yield warn(
+            "stages.0.size",
+            f"{model.name} was pretrained at {model.native_px} px: on pictures like those it knows "
+            f"already, {first.label} px first may hurt.",
+            "Compare with a baseline at the final size.",
         )
-    if stage.trainable != "all" and index == 0 and recipe.model.weights == "none":
-        yield _warn(
-            f"{place}.trainable",
-            "The body's weights are random, and this stage does not train them.",
-            "Train all first, or start from pretrained weights.",
+
+
+def _rule_problems(recipe: Recipe) -> Iterator[Problem]:
+    rules, shapes = recipe.rules, {stage.schedule for stage in recipe.stages}
+    if rules.early_stop_epochs and shapes & {"one-cycle", "cosine", "flat-cosine"}:
+        yield warn(
+            "rules.early_stop_epochs",
+            "Early stopping ends a stage before its rate has come down.",
+            "Use fewer epochs instead, or restarts with cycle_patience.",
         )
-    if stage.frozen_epochs and stage.trainable != "all":
-        yield Problem(
-            f"{place}.frozen_epochs",
-            f"Frozen epochs have no meaning where only the {stage.trainable} learns.",
-            "Set frozen_epochs to 0.",
-        )
-    if stage.lr > 0.1:
-        yield _warn(f"{place}.lr", f"A rate of {stage.lr:g} is very high for Adam.", "Try 0.003.")
-    if stage.presize_px and stage.presize_px < max(stage.hw):
-        yield _warn(
-            f"{place}.presize_px",
-            f"Pictures are kept at {stage.presize_px} px and then enlarged to {stage.label}.",
-            f"Set presize_px to {max(stage.hw)} or more.",
+    if rules.keep_best:
+        yield warn(
+            "rules.keep_best",
+            "The best-looking epoch is chosen on the validation images, so its score is too good.",
+            "Compare on the locked test part.",
         )
 
 
 def _size_problems(model: ModelFacts, index: int, stage: Stage) -> Iterator[Problem]:
-    place, (height, width) = f"stages.{index}.size", stage.hw
+    yield from _one_size(model, f"stages.{index}.size", stage.hw)
+    if stage.ramp_from is not None:
+        yield from _one_size(model, f"stages.{index}.ramp_from", hw(stage.ramp_from))
+        if model.step_px > 1 and stage.ramp_multiple % model.step_px:
+            yield warn(
+                f"stages.{index}.ramp_multiple",
+                f"Sizes on the way are multiples of {stage.ramp_multiple}; {model.name} drops "
+                f"edge pixels unless they are multiples of {model.step_px}.",
+                f"Use {model.step_px}.",
+            )
+
+
+def _one_size(model: ModelFacts, place: str, size: tuple[int, int]) -> Iterator[Problem]:
+    height, width = size
+    label = str(height) if height == width else f"{height}×{width}"
     if model.sizes == "fixed" and (height, width) != (model.native_px, model.native_px):
         yield Problem(
             place,
-            f"{model.name} takes {model.native_px} px only, not {stage.label}.",
+            f"{model.name} takes {model.native_px} px only, not {label}.",
             "Choose a network that takes any size, such as resnet18.",
         )
     elif min(height, width) < model.min_px:
         yield Problem(
             place,
-            f"{stage.label} px is too small for {model.name}.",
+            f"{label} px is too small for {model.name}.",
             f"It takes {model.min_px} px or more.",
         )
     elif model.step_px > 1 and (height % model.step_px or width % model.step_px):
         near = max(model.step_px, round(height / model.step_px) * model.step_px)
-        yield _warn(
+        yield warn(
             place,
-            f"{stage.label} is no multiple of {model.step_px}: {model.name} drops edge pixels.",
+            f"{label} is no multiple of {model.step_px}: {model.name} drops edge pixels.",
             f"Use {near}.",
         )
 
 
 def _data_problems(data: DataFacts, index: int, stage: Stage) -> Iterator[Problem]:
-    if stage.batch_size > data.n_train:
-        yield _warn(
+    if stage.batch_size != "auto" and stage.batch_size > data.n_train:
+        yield warn(
             f"stages.{index}.batch_size",
             f"A batch of {stage.batch_size} is larger than the {data.n_train} training images.",
             f"Every step then sees all of them; {max(2, data.n_train // 8)} would give 8 steps.",
         )
     median = data.short_px[1]
     if median and min(stage.hw) > median:
-        yield _warn(
+        yield warn(
             f"stages.{index}.size",
             f"{stage.label} px is above what is on disk (median short side {median} px).",
             "Enlarging adds pixels, not detail: cost without gain.",
@@ -143,13 +173,9 @@ def _set_problems(recipe: Recipe, data: DataFacts) -> Iterator[Problem]:
             "Raise valid_fraction or add images.",
         )
     elif data.n_valid < 100:
-        yield _warn(
+        yield warn(
             "dataset.split",
             f"{data.n_valid} validation images tell little: one image is "
             f"{100 / data.n_valid:.1f} points of error.",
             "Raise valid_fraction, or read the intervals.",
         )
-
-
-def _warn(where: str, what: str, fix: str) -> Problem:
-    return Problem(where, what, fix, level="warning")

@@ -58,4 +58,10 @@ class DataSpec(Part):
     id: str = field("", help="Name of an imported data set, as the Data page lists it.")
     leaves: Leaves = field(default_factory=Leaves, help="What to draw.")
     target: str = field("", help="Which label to learn; empty: the first the data bring.")
+    second_target: str = field(
+        "", help="A second label to learn beside it, with one linear head for both. Empty: none."
+    )
+    second_weight: float = field(
+        1.0, gt=0, le=10, help="Weight of the second label's loss beside the first's."
+    )
     split: Split = field(default_factory=Split, help="Train, validation and locked test parts.")

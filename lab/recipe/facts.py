@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -89,13 +89,30 @@ class Facts:
 
 @dataclass(frozen=True)
 class Resolved:
-    """Choices that the program made for one run, each with its reason. Written once."""
+    """Choices that the program made for one run, each with its reason. Each is written once.
+
+    `stages` maps a stage's number, as text, to what was chosen for it: `lr` (from the finder),
+    `batch_size` (auto), `epochs` (how many were run, where a rule ended the stage), `micro` (parts
+    that a batch is cut into, where memory is short). Reasons go by name: "device", "stages.1.lr".
+    """
 
     device: str = "cpu"
     precision: str = "fp32"
     threads: int = 1
     groups: int = 1
+    remedies: tuple[str, ...] = ()  # faster forms of slow operators, where a probe favoured them
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+
+    def of_stage(self, stage: int, name: str) -> Any:
+        """A choice made for a stage; None where it was not made."""
+        return self.stages.get(str(stage), {}).get(name)
+
+    def with_choice(self, stage: int, name: str, value: Any, reason: str) -> Resolved:
+        """A copy with one more choice for a stage."""
+        mine = {**self.stages.get(str(stage), {}), name: value}
+        reasons = {**self.reasons, f"stages.{stage}.{name}": reason}
+        return replace(self, stages={**self.stages, str(stage): mine}, reasons=reasons)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

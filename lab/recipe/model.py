@@ -23,16 +23,21 @@ class ModelSpec(Part):
     """The network and where its weights start."""
 
     name: str = field("resnet18", min_length=1, help="A timm architecture, such as resnet18.")
-    weights: Literal["none", "hub", "file"] = field(
+    weights: Literal["none", "hub", "small-body", "file", "run"] = field(
         "none",
         help="none: random, from the seed. hub: timm's pretrained weights (needs the network "
-        "once). file: a local safetensors file of the same architecture.",
+        "once). small-body: the lab's own small network, trained on pictures that it drew. file: "
+        "a local safetensors file of the same architecture. run: a stage of another run.",
     )
     file: str = field("", help="The safetensors file, for weights = file.")
+    run: str = field("", help="The run whose weights are taken, for weights = run.")
+    run_stage: int | None = field(
+        None, ge=0, help="Which of its stages, from 0. None: its last finished one."
+    )
     groups: int = field(
-        1, ge=1, le=3,
+        1, ge=1, le=100,
         help="Parameter groups: 1, everything alike, nothing to freeze. 2: body, head. "
-        "3: early body, late body, head.",
+        "3: early body, late body, head. More: the body's layers in so many parts, and the head.",
     )  # fmt: skip
     frozen_norms_train: bool = field(
         True,
@@ -51,7 +56,9 @@ class ModelSpec(Part):
 class Optimizer(Part):
     """The optimizer; the defaults are fastai's."""
 
-    name: Literal["adamw", "adam"] = field("adamw", help="AdamW decays weights apart from Adam.")
+    name: Literal["adamw", "adam", "sgd"] = field(
+        "adamw", help="AdamW decays weights apart from Adam. sgd: with Nesterov momentum beta1."
+    )
     beta1: float = field(
         0.9, ge=0, lt=1, help="Momentum where it does not cycle.", source="Adam paper"
     )
@@ -85,6 +92,23 @@ class Evaluation(Part):
     )
 
 
+class Rules(Part):
+    """Ends and choices that look at validation. Off by default: see each one's help."""
+
+    early_stop_epochs: int = field(
+        0, ge=0, le=200, unit="epochs",
+        help="End a stage after this many epochs without a better error rate. 0: never. It does "
+        "not sit well with one-cycle: the rate has not come down yet.",
+        source="fastai walk-through",
+    )  # fmt: skip
+    keep_best: bool = field(
+        False,
+        help="Go back to the stage's epoch with the lowest error rate. The best-looking epoch is "
+        "mostly an accident of a small validation set, and its score is too good.",
+        source="fastai walk-through",
+    )
+
+
 class Recipe(Part):
     """Everything that decides a run."""
 
@@ -97,9 +121,17 @@ class Recipe(Part):
     model: ModelSpec = field(default_factory=ModelSpec, help="The network.")
     stages: tuple[Stage, ...] = field(min_length=1, max_length=24, help="The schedule.")
     optimizer: Optimizer = field(default_factory=Optimizer, help="The optimizer.")
-    precision: Literal["auto", "fp32", "bf16"] = field(
-        "auto", help="auto: whichever is faster here, by timing a few steps. Scores are fp32."
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = field(
+        "auto",
+        help="auto: fp32 or bf16, whichever is faster here by timing a few steps. fp16 scales its "
+        "gradients. Scores are fp32.",
     )
+    ema_decay: float = field(
+        0.0, ge=0, lt=1,
+        help="Keep a running average of the weights, this much of the old a step (0.999), and "
+        "validate, score and export that. 0: off.",
+    )  # fmt: skip
+    rules: Rules = field(default_factory=Rules, help="Early stopping, keep best.")
     threads: int = field(0, ge=0, le=256, help="CPU threads for training. 0: all cores.")
     evaluation: Evaluation = field(default_factory=Evaluation, help="Final scores.")
 
@@ -114,8 +146,12 @@ class Recipe(Part):
         return sum(stage.total_epochs for stage in self.stages)
 
     def identity(self) -> str:
-        """A sha256 over everything but the words: name, notes and the preset's name."""
-        values = self.model_dump(mode="json", exclude={"name", "notes", "preset"})
+        """A sha256 over everything but the words: name, notes and the preset's name.
+
+        Fields at their defaults do not count either, so that a field added later changes nothing.
+        """
+        words = {"name", "notes", "preset"}
+        values = self.model_dump(mode="json", exclude=words, exclude_defaults=True)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def dump(self) -> dict[str, Any]:

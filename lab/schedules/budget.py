@@ -68,7 +68,7 @@ def _stage_cost(index: int, recipe: Recipe, rows: tuple[EpochRow, ...], facts: F
     images = sum(row.images for row in rows)
     macs = None
     if facts.model:
-        macs = BACKWARD * sum(row.images * facts.model.gmacs(row.height, row.width) for row in rows)
+        macs = sum(_epoch_gmacs(recipe, row, facts.model) for row in rows)
     each = [epoch_seconds(recipe, row, facts) for row in rows]
     seconds = None if None in each else sum(each)
     label = recipe.stages[index].label
@@ -77,35 +77,65 @@ def _stage_cost(index: int, recipe: Recipe, rows: tuple[EpochRow, ...], facts: F
     return StageCost(index, label, len(rows), steps, images, pixels, macs, seconds)
 
 
+def _epoch_gmacs(recipe: Recipe, row: EpochRow, model: ModelFacts) -> float:
+    """Multiply-adds of training in one epoch, in 1e9."""
+    if row.cached:
+        return _passes(recipe, row) * row.images * model.gmacs(row.height, row.width)
+    shares = row.shares
+    return BACKWARD * sum(images * model.gmacs(height, width) for images, height, width in shares)
+
+
+def _passes(recipe: Recipe, row: EpochRow) -> int:
+    """How often the body sees every training image in an epoch of cached activations."""
+    return 1 + recipe.stages[row.stage].cached_views if row.epoch == 0 else 0
+
+
 def epoch_seconds(recipe: Recipe, row: EpochRow, facts: Facts) -> float | None:
-    """Seconds of one epoch, training and validation; None where the device was never measured."""
+    """Seconds of one epoch, training and validation; None where the device was never measured.
+
+    Validation is at the stage's size. Cached activations cost forward passes, in the stage's first
+    epoch only.
+    """
     if facts.device is None or facts.data is None:
         return None
-    speed = training_speed(recipe, row, facts.device, facts.model)
-    if speed is None:
+    known = (facts.device, facts.model)
+    at_end = training_speed(recipe, row, recipe.stages[row.stage].hw, *known)
+    if at_end is None:
         return None
+    height, width = recipe.stages[row.stage].hw
     valid = _best(
-        facts.device.valid_speeds.get(valid_key(recipe.model.name, row.height, row.width, kind))
+        facts.device.valid_speeds.get(valid_key(recipe.model.name, height, width, kind))
         for kind in _precisions(recipe)
     )
-    return row.images / speed + facts.data.n_valid / (valid or VALID_SPEEDUP * speed)
+    forward = valid or VALID_SPEEDUP * at_end
+    if row.cached:
+        images = _passes(recipe, row) * row.images + (row.epoch == 0) * facts.data.n_valid
+        return images / forward
+    seconds = facts.data.n_valid / forward
+    for images, *size in row.shares:
+        seconds += images / training_speed(recipe, row, tuple(size), *known)
+    return seconds
 
 
 def training_speed(
-    recipe: Recipe, row: EpochRow, device: DeviceFacts, model: ModelFacts | None
+    recipe: Recipe,
+    row: EpochRow,
+    size: tuple[int, int],
+    device: DeviceFacts,
+    model: ModelFacts | None,
 ) -> float | None:
-    """Training images a second, measured or scaled; None where nothing is known."""
+    """Training images a second at (height, width), measured or scaled; None: nothing is known."""
     name, kinds = recipe.model.name, _precisions(recipe)
-    keys = [speed_key(name, row.height, row.width, row.batch, kind) for kind in kinds]
+    keys = [speed_key(name, *size, row.batch, kind) for kind in kinds]
     exact = _best(device.speeds.get(key) for key in keys)
     if exact:
         return exact
-    pixels = row.height * row.width
+    pixels = size[0] * size[1]
     scaled = _best(_from_other_sizes(device, name, kind, pixels) for kind in kinds)
     if scaled:
         return scaled
     if device.gmacs_per_s and model and model.gmacs_at_native:
-        return device.gmacs_per_s / (BACKWARD * model.gmacs(row.height, row.width))
+        return device.gmacs_per_s / (BACKWARD * model.gmacs(*size))
     return None
 
 

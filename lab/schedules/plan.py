@@ -10,13 +10,27 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 
 from lab.recipe.facts import Facts, Resolved
 from lab.recipe.model import Recipe
+from lab.recipe.ramp import stage_hw
 from lab.recipe.stage import Stage
-from lab.schedules.curves import group_peaks, one_cycle_lr, one_cycle_momentum
+from lab.schedules.curves import (
+    cosine_lr,
+    flat_cosine_lr,
+    group_peaks,
+    one_cycle_lr,
+    one_cycle_momentum,
+    restarts_lr,
+)
+
+UNRESOLVED = Resolved()
+
+GUESSED_LR, GUESSED_BATCH = 3e-3, 64  # drawn where the finder or the memory decide later
+Run = tuple[int, int, int]  # steps, height, width
 
 
 @dataclass(frozen=True)
@@ -33,25 +47,36 @@ class Phase:
     div_final: float
     first_step: int
     steps: int
+    cycles: tuple[int, ...] = ()  # epochs per cycle, under restarts
+    known: bool = True  # False: the peaks are a guess until the finder has run
 
     def lrs(self, step: int) -> tuple[float, ...]:
         """Rate per group at a global step."""
-        if self.schedule == "constant":
-            return self.peaks
         p = (step - self.first_step) / self.steps
-        shape = (p, self.pct_start, self.div, self.div_final)
-        return tuple(one_cycle_lr(peak, *shape) for peak in self.peaks)
+        return tuple(self._lr(peak, p) for peak in self.peaks)
+
+    def _lr(self, peak: float, p: float) -> float:
+        match self.schedule:
+            case "one-cycle":
+                return one_cycle_lr(peak, p, self.pct_start, self.div, self.div_final)
+            case "restarts":
+                return restarts_lr(peak, p, self.cycles)
+            case "flat-cosine":
+                return flat_cosine_lr(peak, p, self.pct_start, self.div_final)
+            case "cosine":
+                return cosine_lr(peak, p)
+        return peak
 
     def momentum(self, step: int) -> float | None:
         """Momentum at a global step; None where it does not cycle."""
-        if self.schedule == "constant":
+        if self.schedule != "one-cycle":
             return None
         return one_cycle_momentum((step - self.first_step) / self.steps, self.pct_start)
 
 
 @dataclass(frozen=True)
 class EpochRow:
-    """One epoch of the plan."""
+    """One epoch of the plan. Height and width are those of its last step."""
 
     stage: int
     epoch: int  # within the stage, from 0
@@ -65,11 +90,38 @@ class EpochRow:
     frozen: bool
     peak_lrs: tuple[float, ...]
     first_step: int
+    runs: tuple[Run, ...] = ()  # where a size ramps within the epoch; () is one size
+    augmented: bool = True
+    cached: bool = False  # the head trains on cached activations
+    known: bool = True  # False: rates or batch are guesses until the run has chosen
+
+    @property
+    def sizes(self) -> tuple[Run, ...]:
+        """Steps at each size, in order."""
+        return self.runs or ((self.steps, self.height, self.width),)
+
+    @property
+    def shares(self) -> tuple[Run, ...]:
+        """Images at each size, in order: (images, height, width)."""
+        found, left = [], self.images
+        for steps, height, width in self.sizes:
+            taken = min(left, steps * self.batch)
+            found.append((taken, height, width))
+            left -= taken
+        return tuple(found)
 
     @property
     def pixels(self) -> int:
         """Pixels that training takes through the network in this epoch."""
-        return self.images * self.height * self.width
+        return sum(images * height * width for images, height, width in self.shares)
+
+    def size_at(self, step: int) -> tuple[int, int]:
+        """(height, width) at a step within the epoch, from 0."""
+        for steps, height, width in self.sizes:
+            if step < steps:
+                return height, width
+            step -= steps
+        return self.height, self.width
 
     @property
     def last_step(self) -> int:
@@ -116,23 +168,24 @@ class Plan:
 def plan(recipe: Recipe, facts: Facts, resolved: Resolved) -> Plan:
     """The plan of a run whose facts and choices are known."""
     assert facts.data is not None
-    return make_plan(recipe, facts.data.n_train, resolved.groups)
+    return make_plan(recipe, facts.data.n_train, resolved.groups, resolved)
 
 
-def make_plan(recipe: Recipe, n_train: int, groups: int) -> Plan:
+def make_plan(recipe: Recipe, n_train: int, groups: int, resolved: Resolved = UNRESOLVED) -> Plan:
     """The plan for n_train training images and so many parameter groups.
 
     An epoch has ceil(n / batch) steps where the leftover batch holds at least two images (a norm
-    layer cannot learn from one), else floor.
+    layer cannot learn from one), else floor. What `resolved` does not say yet (a rate from the
+    finder, an automatic batch) is guessed, and such rows are not `known`.
     """
     phases: list[Phase] = []
     rows: list[EpochRow] = []
     for index, stage in enumerate(recipe.stages):
-        batch = min(stage.batch_size, max(n_train, 1))
-        steps = steps_per_epoch(n_train, batch)
-        for phase in _phases(index, stage, groups, steps, rows[-1].last_step if rows else 0):
-            _append_epochs(rows, phase, len(phases), stage, batch, n_train)
-            phases.append(phase)
+        first = rows[-1].last_step if rows else 0
+        mine = _Chosen.of(index, stage, n_train, resolved)
+        found = _phases(index, stage, groups, mine, first)
+        rows += _epochs(stage, found, mine, len(phases), len(rows), n_train)
+        phases += found
     return Plan(tuple(rows), tuple(phases))
 
 
@@ -141,36 +194,63 @@ def steps_per_epoch(n: int, batch: int) -> int:
     return max(1, n // batch + (n % batch >= 2))
 
 
-def _phases(index: int, stage: Stage, groups: int, steps: int, first: int) -> list[Phase]:
+@dataclass(frozen=True)
+class _Chosen:
+    """What a stage's rate, batch and length are, chosen already or guessed."""
+
+    lr: float
+    batch: int
+    steps: int  # of an epoch
+    epochs: int  # that are run; a rule may have ended the stage early
+    known: bool
+
+    @classmethod
+    def of(cls, index: int, stage: Stage, n_train: int, resolved: Resolved) -> _Chosen:
+        lr = stage.lr if stage.lr != "finder" else resolved.of_stage(index, "lr")
+        auto = stage.batch_size == "auto"
+        wanted = resolved.of_stage(index, "batch_size") if auto else stage.batch_size
+        batch = min(wanted or GUESSED_BATCH, max(n_train, 1))
+        return cls(
+            lr=lr or GUESSED_LR,
+            batch=batch,
+            steps=steps_per_epoch(n_train, batch),
+            epochs=resolved.of_stage(index, "epochs") or stage.total_epochs,
+            known=lr is not None and wanted is not None,
+        )
+
+
+def _phases(index: int, stage: Stage, groups: int, mine: _Chosen, first: int) -> list[Phase]:
     """fastai's fine_tune where the stage has frozen epochs, else one curve."""
     tuned = stage.frozen_epochs > 0
     found = []
     if tuned:
-        peaks = group_peaks(stage.lr, groups, "tenth", stage.lr_ratio)
+        peaks = group_peaks(mine.lr, groups, "tenth", stage.lr_ratio)
         shape = (stage.pct_start or 0.99, stage.div or 25.0)
-        found.append(_phase(index, stage, True, stage.frozen_epochs, peaks, shape, steps, first))
-        first += stage.frozen_epochs * steps
-    if stage.epochs:
-        lr = stage.lr / 2 if tuned else stage.lr
-        peaks = group_peaks(lr, groups, stage.group_rates, stage.lr_ratio)
-        shape = (stage.pct_start or (0.3 if tuned else 0.25), stage.div or (5.0 if tuned else 25.0))
-        found.append(_phase(index, stage, False, stage.epochs, peaks, shape, steps, first))
+        kind = "constant" if stage.schedule == "constant" else "one-cycle"
+        frozen = _phase(index, stage, stage.frozen_epochs, peaks, shape, mine, first)
+        found.append(replace(frozen, frozen=True, schedule=kind, cycles=()))
+        first += stage.frozen_epochs * mine.steps
+    if stage.open_epochs:
+        lr = mine.lr / 2 if tuned else mine.lr
+        peaks = group_peaks(lr, groups, stage.group_rates, stage.lr_ratio, stage.layer_decay)
+        usual = {"flat-cosine": 0.75}.get(stage.schedule, 0.3 if tuned else 0.25)
+        shape = (stage.pct_start or usual, stage.div or (5.0 if tuned else 25.0))
+        found.append(_phase(index, stage, stage.open_epochs, peaks, shape, mine, first))
     return found
 
 
 def _phase(
     index: int,
     stage: Stage,
-    frozen: bool,
     epochs: int,
     peaks: tuple[float, ...],
     shape: tuple[float, float],
-    steps: int,
+    mine: _Chosen,
     first: int,
 ) -> Phase:
     return Phase(
         stage=index,
-        frozen=frozen,
+        frozen=False,
         epochs=epochs,
         peaks=peaks,
         schedule=stage.schedule,
@@ -178,32 +258,52 @@ def _phase(
         div=shape[1],
         div_final=stage.div_final,
         first_step=first,
-        steps=epochs * steps,
+        steps=epochs * mine.steps,
+        cycles=stage.cycles,
+        known=mine.known,
     )
 
 
-def _append_epochs(
-    rows: list[EpochRow], phase: Phase, number: int, stage: Stage, batch: int, n_train: int
-) -> None:
-    steps = steps_per_epoch(n_train, batch)
-    height, width = stage.hw
-    done = sum(row.stage == phase.stage for row in rows)
-    for epoch in range(phase.epochs):
+def _epochs(
+    stage: Stage, phases: list[Phase], mine: _Chosen, n_phases: int, n_rows: int, n_train: int
+) -> list[EpochRow]:
+    """The stage's epochs; a curve keeps its full length where a rule ended the stage early."""
+    rows: list[EpochRow] = []
+    spans = [
+        (number, epoch) for number, phase in enumerate(phases) for epoch in range(phase.epochs)
+    ]
+    for done, (number, epoch) in enumerate(spans[: mine.epochs]):
+        phase = phases[number]
+        runs = _runs(stage, done, mine.steps)
         row = EpochRow(
             stage=phase.stage,
-            epoch=done + epoch,
-            global_epoch=len(rows),
-            phase=number,
-            height=height,
-            width=width,
-            batch=batch,
-            steps=steps,
-            images=min(n_train, steps * batch),
+            epoch=done,
+            global_epoch=n_rows + done,
+            phase=n_phases + number,
+            height=runs[-1][1],
+            width=runs[-1][2],
+            batch=mine.batch,
+            steps=mine.steps,
+            images=min(n_train, mine.steps * mine.batch),
             frozen=phase.frozen,
             peak_lrs=phase.peaks,
-            first_step=phase.first_step + epoch * steps,
+            first_step=phase.first_step + epoch * mine.steps,
+            runs=runs if len(runs) > 1 else (),
+            augmented=done < stage.total_epochs - stage.augment_off_epochs,
+            cached=stage.cached_activations,
+            known=mine.known,
         )
         rows.append(row)
+    return rows
+
+
+def _runs(stage: Stage, epoch: int, steps: int) -> tuple[Run, ...]:
+    """Steps at each size within an epoch of a stage."""
+    total = stage.total_epochs
+    if stage.ramp_from is None or stage.ramp_by == "epoch":
+        return ((steps, *stage_hw(stage, epoch, total)),)
+    sizes = (stage_hw(stage, epoch * steps + step, total * steps) for step in range(steps))
+    return tuple((len(list(same)), *size) for size, same in groupby(sizes))
 
 
 def stretch(total: float, scale: float) -> int:

@@ -27,6 +27,7 @@ from lab.runs.folder import RunFolder
 from lab.scoring.predictions import name_of, plain_size, read_predictions, write_predictions
 from lab.scoring.stages import LoadedStage, Progress, load_stage, never, open_run, quiet
 from lab.scoring.views import tta_image, tta_picture, tta_run
+from lab.train.evaluation import Probabilities
 from lab.vision.loader import to_input
 from lab.vision.rundata import RunData
 from lab.workspace import Workspace
@@ -136,6 +137,8 @@ def predict_images(
 ) -> list[dict[str, Any]]:
     """Per image `image`, `label`, `probabilities` {class: p}; or `image`, `error`, `fix`.
 
+    Where a second target was learnt, `second` says target, label and probabilities of that.
+
     Images are files or (name, bytes). A bad one does not keep the others from being answered.
     """
     loaded = loaded or load_stage(run, stage, device)
@@ -152,12 +155,23 @@ def _predicted(
     name, source = image if isinstance(image, tuple) else (str(image), image)
     try:
         picture = open_rgb(source, name=Path(name).name)
+        plain = loaded.both(to_input(loaded.transform().apply(picture)[None], loaded.norm))
+        probs = plain.first[0].tolist()
         if tta:
             probs = tta_picture(loaded, picture, views=views, beta=beta)["average"]
-        else:
-            pixels = loaded.transform().apply(picture)
-            probs = loaded.softmax(to_input(pixels[None], loaded.norm))[0].tolist()
     except LabError as error:
         return {"image": name, "error": error.what, "fix": error.fix}
-    label = loaded.classes[int(np.argmax(probs))]
-    return {"image": name, "label": label, "probabilities": dict(zip(loaded.classes, probs))}
+    return {"image": name, **_named(loaded.classes, probs), **_second(loaded, plain)}
+
+
+def _named(classes: list[str], probs: list[float]) -> dict[str, Any]:
+    return {"label": classes[int(np.argmax(probs))], "probabilities": dict(zip(classes, probs))}
+
+
+def _second(loaded: LoadedStage, plain: Probabilities) -> dict[str, Any]:
+    """What is said of a second target, without views; {} where none was learnt."""
+    if plain.second is None:
+        return {}
+    target = loaded.info["model"]["second_target"]
+    found = _named(loaded.second_classes, plain.second[0].tolist())
+    return {"second": {"target": target, **found}}

@@ -7,7 +7,7 @@ data = open_run(workspace, loaded)        # the pictures that it was trained and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from safetensors.torch import load
 
 from lab.data.transform import TestTransform
 from lab.errors import LabError
+from lab.recipe.model import ModelSpec
 from lab.recipe.stage import Stage
 from lab.runs.folder import RunFolder
 from lab.train.checkpoint import sha256
-from lab.train.evaluation import BATCH, probabilities
+from lab.train.evaluation import BATCH, Probabilities, answers
 from lab.train.model import Network, create
+from lab.train.sizes import size_kind
 from lab.vision.loader import Normalisation, TestPictures
 from lab.vision.rundata import RunData, open_run_data
 from lab.workspace import Workspace
@@ -58,6 +60,11 @@ class LoadedStage:
         return list(self.info["model"]["classes"])
 
     @property
+    def second_classes(self) -> list[str]:
+        """Those of a second target, whose outputs follow; empty where none was learnt."""
+        return list(self.info["model"].get("second_classes", []))
+
+    @property
     def stage(self) -> Stage:
         """The recipe's stage that it was trained by."""
         return self.run.recipe().stages[self.number]
@@ -84,7 +91,7 @@ class LoadedStage:
         embedding to one size and then to another is not the same as once."""
         if size == self.size:
             return
-        if self.size != (0, 0) and hasattr(self.network.model, "set_input_size"):
+        if self.size != (0, 0) and self.network.size_is_built_in:
             self.network.at_size(*self.info["size"])
             self.network.model.load_state_dict(self.weights)
         self.network.at_size(*size)
@@ -93,14 +100,20 @@ class LoadedStage:
     def predict(self, pictures: TestPictures, stop: Callable[[], bool] = never) -> np.ndarray:
         """Probabilities of exact test pictures: float32 (n, classes)."""
         self.at(pictures.hw)
-        return probabilities(
-            self.network.model, pictures.batches(BATCH, self.norm), self.device, "fp32", stop
-        )
+        return self._answers(pictures.batches(BATCH, self.norm), stop).first
 
     def softmax(self, x: torch.Tensor, stop: Callable[[], bool] = never) -> np.ndarray:
         """Probabilities of a normalised batch (n, 3, h, w): float32 (n, classes)."""
+        return self.both(x, stop).first
+
+    def both(self, x: torch.Tensor, stop: Callable[[], bool] = never) -> Probabilities:
+        """The same with those of a second target, where one was learnt."""
         self.at((x.shape[-2], x.shape[-1]))
-        return probabilities(self.network.model, [(x, x)], self.device, "fp32", stop)
+        return self._answers([(x, x)], stop)
+
+    def _answers(self, batches: Iterable[Any], stop: Callable[[], bool]) -> Probabilities:
+        second = len(self.second_classes)
+        return answers(self.network.model, batches, self.device, "fp32", stop, second)
 
 
 def transform_of(values: dict[str, Any]) -> TestTransform:
@@ -120,13 +133,15 @@ def load_stage(run: RunFolder, stage: int | None = None, device: str = "cpu") ->
     facts = info["model"]
     spec = run.recipe().model.but(weights="none", file="")
     network = Network(
-        model=create(spec, facts["num_classes"]),
+        model=create(spec, facts["num_classes"], size=_built_for(spec, info)),
         spec=spec,
         n_classes=facts["num_classes"],
         groups=spec.groups,
         mean=tuple(facts["mean"]),
         std=tuple(facts["std"]),
         interpolation=facts["interpolation"],
+        second_classes=len(facts.get("second_classes", [])),
+        size=_built_for(spec, info),
     )
     network.at_size(*info["size"])
     try:
@@ -138,6 +153,11 @@ def load_stage(run: RunFolder, stage: int | None = None, device: str = "cpu") ->
         ) from error
     network.model.eval().to(device, memory_format=torch.channels_last)
     return LoadedStage(run, number, network, info, weights, device)
+
+
+def _built_for(spec: ModelSpec, info: dict[str, Any]) -> tuple[int, int] | None:
+    """The size to construct with, for networks that take it there only."""
+    return tuple(info["size"]) if size_kind(spec.name) == "build" else None
 
 
 def verified(path: Path, digest: str) -> bytes:

@@ -1,28 +1,52 @@
 """Networks: timm architectures with their classes, groups, sizes and normalisation.
 
-network = build(recipe, n_classes=10, groups=1, size=(64, 64))
-network.at_size(128, 128); network.group_names()
+network = build(recipe, n_classes=10, groups=3, size=(64, 64))
+network.at_size(128, 128); network.group_names(); network.copy_at(224, 224)
 """
 
 from __future__ import annotations
 
 import copy
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import timm
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from lab.errors import LabError
-from lab.methods.freezing import head_parameters
+from lab.methods.dropout import classifier_dropout, set_dropout
 from lab.recipe.model import ModelSpec, Recipe
+from lab.train.architectures import create, known
+from lab.train.groups import parameter_groups
+from lab.train.resample import carried
+from lab.train.sizes import check_size, refusal, size_kind, size_refused
+from lab.train.weights import (
+    HALF,
+    IMAGENET,
+    StartWeights,
+    demand_architecture,
+    load_start,
+    load_weights,
+    normalisation,
+    read_file,
+    small_body,
+)
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+__all__ = [
+    "HALF",
+    "IMAGENET",
+    "Network",
+    "StartWeights",
+    "build",
+    "check_size",
+    "create",
+    "known",
+    "load_weights",
+    "normalisation",
+    "size_refused",
+]
 
 
 @dataclass
@@ -31,160 +55,181 @@ class Network:
 
     model: nn.Module
     spec: ModelSpec
-    n_classes: int
-    groups: int
+    n_classes: int  # outputs, those of a second target among them
+    groups: int  # parameter groups that it really has
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: str = "bicubic"
+    second_classes: int = 0  # of the outputs, the last so many are a second target's
+    size: tuple[int, int] | None = None  # (height, width) px that it takes now; None: as made
+    source: str = ""  # where its first weights are from, in words
 
-    def at_size(self, height: int, width: int) -> None:
-        """Take inputs of this size from now on. Raises LabError where the architecture refuses."""
-        if not hasattr(self.model, "set_input_size"):
-            return
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self.model.set_input_size(img_size=(height, width))
-        except Exception as error:
-            raise size_refused(self.spec.name, height, width, error) from error
+    @property
+    def size_is_built_in(self) -> bool:
+        """Whether another size needs another model or other parameters."""
+        return size_kind(self.spec.name) != "any"
+
+    def at_size(self, height: int, width: int) -> bool:
+        """Take inputs of this size from now on. True where parameters were replaced: then an
+        optimizer, and whoever else holds on to them or to `model`, must look again.
+
+        What learns, training mode, dropout, device and memory format stay as they are. Raises
+        LabError where the architecture refuses; the network is then as it was.
+        """
+        size, kind = (height, width), size_kind(self.spec.name)
+        if size == self.size:
+            return False
+        if kind == "any":
+            replaced = False
+        elif reason := refusal(self.spec.name, height, width, kind):
+            raise size_refused(self.spec.name, height, width, reason)
+        elif kind == "build":
+            replaced = self._rebuild(size)
+        else:
+            replaced = kind == "set" and self._set(size)
+        self.size = size
+        return replaced
+
+    def copy_at(self, height: int, width: int) -> Network:
+        """A network of its own at this size, its weights carried over; this one stays."""
+        if size_kind(self.spec.name) == "build" and (height, width) != self._present_size():
+            other = replace(self)  # a rebuild leaves the shared model as it is
+        else:
+            other = replace(self, model=copy.deepcopy(self.model))
+        other.at_size(height, width)
+        return other
 
     def group_names(self) -> list[list[str]]:
         """Names of the parameters of each group, body first, head last."""
-        head = head_parameters(self.model)
-        every = [name for name, _ in self.model.named_parameters()]
-        if self.groups == 1:
-            return [every]
-        body = [name for name in every if name not in head]
-        if self.groups == 2:
-            return [body, [name for name in every if name in head]]
-        early = set(_early_half(self.model))
-        return [
-            [name for name in body if name in early],
-            [name for name in body if name not in early],
-            [name for name in every if name in head],
-        ]
+        return parameter_groups(self.model, self.groups)
+
+    def _set(self, size: tuple[int, int]) -> bool:
+        """timm's set_input_size; parameters that it replaces keep whether they learn."""
+        before = dict(self.model.named_parameters())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.model.set_input_size(img_size=size)
+        replaced = False
+        for name, parameter in self.model.named_parameters():
+            if parameter is not before.get(name):
+                replaced = True
+                if name in before:
+                    parameter.requires_grad_(before[name].requires_grad)
+        return replaced
+
+    def _rebuild(self, size: tuple[int, int]) -> bool:
+        """A new model for this size with the old one's weights. Random state is left alone."""
+        old, present = self.model, self._present_size()
+        if size == present:
+            return False
+        with torch.random.fork_rng(devices=[]):
+            model = create(self.spec, self.n_classes, size=size)
+        device = next(old.parameters()).device
+        model.to(device, memory_format=_memory_format(old))
+        with torch.no_grad():
+            state = carried(self.spec.name, old.state_dict(), present, model, size)
+            model.load_state_dict(state)
+        _behave_alike(old, model)
+        self.model = model
+        return True
+
+    def _present_size(self) -> tuple[int, int]:
+        return self.size or tuple(self.model.pretrained_cfg["input_size"][-2:])
 
 
-def build(recipe: Recipe, n_classes: int, groups: int, size: tuple[int, int]) -> Network:
-    """The recipe's network for so many classes, first weights from its seed.
+def _memory_format(model: nn.Module) -> torch.memory_format:
+    kernels = [p for p in model.parameters() if p.ndim == 4 and min(p.shape[1], p.shape[2]) > 1]
+    last = any(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _behave_alike(old: nn.Module, new: nn.Module) -> None:
+    """What learns, training mode module by module, and dropout, as in the old model."""
+    learns = {name: p.requires_grad for name, p in old.named_parameters()}
+    for name, parameter in new.named_parameters():
+        parameter.requires_grad_(learns.get(name, True))
+    trains = {name: module.training for name, module in old.named_modules()}
+    for name, module in new.named_modules():
+        module.training = trains.get(name, old.training)
+    set_dropout(new, classifier_dropout(old))
+
+
+def build(
+    recipe: Recipe,
+    n_classes: int,
+    groups: int,
+    size: tuple[int, int],
+    start: StartWeights | None = None,
+    classes: Sequence[str] = (),
+) -> Network:
+    """The recipe's network for so many classes at a size, with its first weights.
+
+    groups: wanted; `Network.groups` says how many there are. start: for weights = run, what
+    lab.scoring.start gives. classes: names in the order of the outputs; another run's classifier
+    is taken only where they are the same. The random part comes from the recipe's seed.
 
     Raises LabError for an unknown name, weights that cannot be had, a size that is refused.
     """
     spec = recipe.model
+    known(spec.name)
+    start = _start(spec, start)
     torch.manual_seed(recipe.seed)
-    model = create(spec, n_classes, pretrained=spec.weights == "hub")
-    if spec.weights == "file":
-        load_weights(model, Path(spec.file))
-    mean, std = normalisation(spec, model)
-    cfg = model.pretrained_cfg or {}
+    first = _first_size(spec, start, size)
+    model = create(spec, n_classes, pretrained=spec.weights == "hub", size=first)
+    source = f"random, from the seed {recipe.seed}"
+    if spec.weights == "hub":
+        source = f"timm's pretrained weights of {_tagged(model)}"
     network = Network(
         model=model,
         spec=spec,
         n_classes=n_classes,
-        groups=groups,
-        mean=mean,
-        std=std,
-        interpolation=cfg.get("interpolation") or "bicubic",
+        groups=len(parameter_groups(model, groups)),
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        interpolation=(model.pretrained_cfg or {}).get("interpolation") or "bicubic",
+        size=first,
+        source=source,
     )
+    network.mean, network.std = normalisation(spec, model, start)
+    if start is not None:
+        if start.size and first is None:
+            network.at_size(*start.size)
+        network.source = load_start(network.model, start, classes)
     network.at_size(*size)
     return network
 
 
-def create(spec: ModelSpec, n_classes: int, pretrained: bool = False) -> nn.Module:
-    """timm.create_model with errors in words."""
-    known(spec.name)
-    options = {"num_classes": n_classes, "drop_rate": spec.drop_rate}
-    if spec.drop_path_rate:
-        options["drop_path_rate"] = spec.drop_path_rate
-    try:
-        return timm.create_model(spec.name, pretrained=pretrained, **options)
-    except TypeError as error:
+def _start(spec: ModelSpec, start: StartWeights | None) -> StartWeights | None:
+    """The weights to begin with, or None for random and pretrained ones."""
+    if spec.weights == "file":
+        return read_file(Path(spec.file), spec)
+    if spec.weights == "small-body":
+        return small_body(spec)
+    if spec.weights != "run":
+        return None
+    if start is None:
         raise LabError(
-            f"{spec.name} cannot be made with these options ({error}).",
-            "Set model.drop_path_rate to 0.",
-            where="model.drop_path_rate",
-        ) from error
-    except Exception as error:
-        if not pretrained:
-            raise
-        raise LabError(
-            f"The pretrained weights of {spec.name} could not be had ({type(error).__name__}).",
-            "They come over the network from a hub: connect once, or set model.weights to none.",
-            where="model.weights",
-        ) from error
-
-
-def known(name: str) -> None:
-    """Raises LabError with near names where timm has no such architecture."""
-    base = name.split(".")[0]
-    if name.startswith(("hf-hub:", "hf_hub:", "local-dir:")) or not timm.is_model(base):
-        import difflib
-
-        near = difflib.get_close_matches(base, timm.list_models(), n=3)
-        fix = f"Did you mean {', '.join(near)}?" if near else "See timm.list_models()."
-        raise LabError(f"timm knows no architecture {name!r}.", fix, where="model.name")
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Weights from a safetensors file, never a pickle; a classifier of another width stays out."""
-    if path.suffix != ".safetensors":
-        raise LabError(f"{path.name} is not a safetensors file.", "Pickled weights are not opened.")
-    try:
-        weights = load_file(path)
-    except Exception as error:
-        raise LabError(f"{path} cannot be read as safetensors ({error}).", "Check it.") from error
-    own = model.state_dict()
-    fitting = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
-    if len(fitting) < len(own) * 0.5:
-        raise LabError(
-            f"{path.name} fits only {len(fitting)} of {len(own)} tensors.",
-            "It belongs to another architecture: change model.name.",
-            where="model.file",
+            f"The weights of run {spec.run or '(none named)'} are not at hand.",
+            "Name a run with a finished stage in model.run.",
+            where="model.run",
         )
-    model.load_state_dict(fitting, strict=False)
+    demand_architecture(spec, start.architecture, start.source_words)
+    return start
 
 
-def normalisation(spec: ModelSpec, model: nn.Module) -> tuple[tuple, tuple]:
-    """Mean and deviation per channel: what the weights expect, or what the recipe says."""
-    if spec.normalise == "half":
-        return HALF
-    if spec.normalise == "imagenet" or spec.weights == "none":
-        return IMAGENET
-    cfg: dict[str, Any] = model.pretrained_cfg or {}
-    return tuple(cfg.get("mean", IMAGENET[0])), tuple(cfg.get("std", IMAGENET[1]))
+def _first_size(
+    spec: ModelSpec, start: StartWeights | None, size: tuple[int, int]
+) -> tuple[int, int] | None:
+    """The size to build for, where that must be said: that of the weights, or the wanted one."""
+    if size_kind(spec.name) != "build" or spec.weights == "hub":
+        return None
+    if start is not None:
+        return start.size
+    if reason := refusal(spec.name, *size, "build"):
+        raise size_refused(spec.name, *size, reason)
+    return size
 
 
-def check_size(model: nn.Module, name: str, height: int, width: int) -> None:
-    """One forward pass on the meta device: free, and tells what the architecture refuses."""
-    probe = copy.deepcopy(model).to("meta").eval()
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            if hasattr(probe, "set_input_size"):
-                probe = copy.deepcopy(model).eval()
-                probe.set_input_size(img_size=(height, width))
-                probe = probe.to("meta")
-            probe(torch.empty(2, 3, height, width, device="meta"))
-    except Exception as error:
-        raise size_refused(name, height, width, error) from error
-
-
-def size_refused(name: str, height: int, width: int, error: Exception) -> LabError:
-    """The sentence for a size that an architecture does not take."""
-    reason = (
-        str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-    )
-    return LabError(
-        f"{name} refuses pictures of {height}×{width} px ({reason}).",
-        "Choose another size, or a network that takes any size, such as resnet18.",
-        where="stages",
-    )
-
-
-def _early_half(model: nn.Module) -> list[str]:
-    """Parameters of the first half of the body's layers, by timm's own grouping."""
-    matcher = model.group_matcher(coarse=True)
-    layers = timm.models.group_parameters(model, group_matcher=matcher)
-    head = head_parameters(model)
-    body = [number for number, names in sorted(layers.items()) if not set(names) <= head]
-    return [name for number in body[: max(1, len(body) // 2)] for name in layers[number]]
+def _tagged(model: nn.Module) -> str:
+    cfg = model.pretrained_cfg or {}
+    return ".".join(part for part in (cfg.get("architecture"), cfg.get("tag")) if part)

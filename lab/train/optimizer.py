@@ -16,14 +16,38 @@ from lab.train.model import Network
 def make_optimizer(
     network: Network, trainable: set[str], recipe: Recipe, stage: Stage
 ) -> torch.optim.Optimizer:
-    """AdamW or Adam over the trainable parameters. Norms and biases are not decayed."""
+    """The recipe's optimizer over the trainable parameters. Norms and biases are not decayed.
+
+    The rates are set before every step: see set_rates.
+    """
     choice = recipe.optimizer
     decay = choice.weight_decay if stage.weight_decay is None else stage.weight_decay
-    kind = torch.optim.AdamW if choice.name == "adamw" else torch.optim.Adam
     groups = _parameter_groups(network, trainable, decay)
     fused = all(p.device.type in ("cuda", "cpu") for group in groups for p in group["params"])
+    if choice.name == "sgd":
+        return torch.optim.SGD(
+            groups, lr=1e-3, momentum=choice.beta1, nesterov=choice.beta1 > 0, fused=fused
+        )
+    kind = torch.optim.AdamW if choice.name == "adamw" else torch.optim.Adam
     betas = (choice.beta1, choice.beta2)
-    return kind(groups, lr=stage.lr, betas=betas, eps=choice.eps, fused=fused)
+    return kind(groups, lr=1e-3, betas=betas, eps=choice.eps, fused=fused)
+
+
+def carry_over(
+    before: torch.optim.Optimizer,
+    old: dict[str, torch.nn.Parameter],
+    after: torch.optim.Optimizer,
+    new: dict[str, torch.nn.Parameter],
+) -> None:
+    """Give a rebuilt optimizer the moments of the parameters (by name) that kept their shape.
+
+    A change of size replaces some of a network's parameters, or all: those of another shape
+    (position embeddings) begin afresh.
+    """
+    for name, parameter in new.items():
+        was = old.get(name)
+        if was is not None and was.shape == parameter.shape and was in before.state:
+            after.state[parameter] = before.state[was]
 
 
 def _parameter_groups(network: Network, trainable: set[str], decay: float) -> list[dict]:
@@ -54,4 +78,7 @@ def set_rates(
     beta1 = choice.beta1 if momentum is None or not choice.cycle_momentum else momentum
     for group in optimizer.param_groups:
         group["lr"] = lrs[group["rate"]]
-        group["betas"] = (beta1, choice.beta2)
+        if choice.name == "sgd":
+            group["momentum"] = beta1
+        else:
+            group["betas"] = (beta1, choice.beta2)

@@ -1,7 +1,7 @@
 """The trainer: runs a plan and yields what happens. It knows no store, no screen and no engine.
 
     trainer = Trainer(recipe, plan, resolved, data, network)
-    for event in trainer.events():        # Step | EpochDone | StageStarted | StageDone
+    for event in trainer.events():        # StageStarted | Chosen | Step | EpochDone | StageDone ...
         ...            # stop by leaving the loop; trainer.state() then resumes exactly
 
 Order, augmentation and dropout are functions of (seed, stage, epoch, step), so a trainer restored
@@ -11,84 +11,50 @@ from `state()` ends bit for bit where an undisturbed one ends (same machine, sam
 from __future__ import annotations
 
 import copy
-import math
+import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 
 from lab.errors import LabError
-from lab.methods import fixres, freezing
+from lab.methods.cached_activations import ActivationCache
+from lab.methods.dropout import set_dropout
+from lab.methods.ema import Ema
+from lab.methods.lr_finder import LrCurve, find
 from lab.recipe.facts import Resolved
 from lab.recipe.model import Recipe
 from lab.recipe.stage import Stage
-from lab.schedules.plan import EpochRow, Plan
-from lab.train.evaluation import BATCH, autocast, probabilities
+from lab.schedules.finder import suggest
+from lab.schedules.plan import GUESSED_LR, EpochRow, Plan, make_plan
+from lab.schedules.rules import best_epoch, reason_to_end
+from lab.train.judge import Judge, accuracy, log_loss, second_accuracy
+from lab.train.memory import has_batch_norm, shrink_words
+from lab.train.meter import LossMeter
 from lab.train.model import Network
-from lab.train.optimizer import make_optimizer, set_rates
-from lab.vision.draws import torch_seed
-from lab.vision.loader import Normalisation, TestPictures, TrainPictures
+from lab.train.moments import (
+    Chosen,
+    EpochDone,
+    Event,
+    Pictures,
+    StageDone,
+    StageStarted,
+    Step,
+    Warned,
+)
+from lab.train.step import StepMaker
+from lab.train.team import Alone
+from lab.vision.loader import Normalisation
 
-LOSS_MEMORY = 0.98  # of the train loss shown: a debiased running mean, as fastai's
 PATIENCE = 3  # losses in a row that are not finite
+LOOK_EVERY = 50  # steps between looks at the loss on a GPU: a look waits for the device
 
 
-class Pictures(Protocol):
-    """What the trainer is fed with."""
-
-    def train(self, stage: int) -> TrainPictures: ...
-    def valid(self, stage: int) -> TestPictures: ...
-    def final(self) -> TestPictures: ...
-
-
-@dataclass(frozen=True)
-class StageStarted:
-    stage: int
-    row: EpochRow
-    step: int
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step; `step` counts from 1 over the run."""
-
-    step: int
-    row: EpochRow
-    loss: float
-    lr: float
-
-
-@dataclass(frozen=True)
-class EpochDone:
-    """One epoch with its validation at the stage's size."""
-
-    row: EpochRow
-    step: int
-    train_loss: float
-    valid_loss: float
-    accuracy: float
-    train_seconds: float
-    seconds: float
-    lr: float
-    pixels: int
-    probs: np.ndarray
-
-
-@dataclass(frozen=True)
-class StageDone:
-    """The end of a stage: fp32 probabilities at its own size and at the final one."""
-
-    stage: int
-    step: int
-    own: np.ndarray
-    final: np.ndarray
-
-
-Event = StageStarted | Step | EpochDone | StageDone
+def never() -> bool:
+    """A stop flag that nobody sets."""
+    return False
 
 
 class Trainer:
@@ -102,52 +68,55 @@ class Trainer:
         data: Pictures,
         network: Network,
         clock: Callable[[], float] = time.perf_counter,
+        team: Alone | None = None,
+        folder: Path | None = None,  # for cached activations that outgrow the memory
+        stopping: Callable[[], bool] = never,
     ):
         self.recipe, self.plan, self.resolved = recipe, plan, resolved
         self.data, self.network, self.clock = data, network, clock
+        self.team, self.folder, self.stopping = team or Alone(), folder, stopping
         self.norm = Normalisation(network.mean, network.std, resolved.device)
-        self.model = network.model.to(resolved.device, memory_format=torch.channels_last)
-        self.optimizer: torch.optim.Optimizer | None = None
+        network.model.to(resolved.device, memory_format=torch.channels_last)
+        self.steps = StepMaker(recipe, resolved, network, self.team)
+        self.ema = Ema(self.model, recipe.ema_decay) if recipe.ema_decay else None
+        self.meter = LossMeter(resolved.device)
+        self._judge = Judge(network, resolved.device, self.norm, self.stopping)
+        self._look_every = 1 if resolved.device == "cpu" else LOOK_EVERY
         self._phase: int | None = None
         self._waiting: dict[str, Any] | None = None  # optimizer state to load once it is built
         self._waiting_phase: int | None = None
-        self.step = self.epochs_done = self.stages_done = 0
-        self.loss_sum = self.loss_weight = self.train_seconds = 0.0
-        self.bad_losses = self.pixels = 0
+        self._size: tuple[int, int] | None = None
+        self._cache: tuple[int, ActivationCache] | None = None
+        self.step = self.epochs_done = self.stages_done = self.pixels = 0
+        self.train_seconds = 0.0
+        self.errors: list[float] = []  # of the stage's epochs, for its rules
+        self.best: dict[str, Any] | None = None  # weights of its best epoch, for keep_best
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The network in training. What is validated, scored and exported is `judged`."""
+        return self.network.model
+
+    @property
+    def judged(self) -> torch.nn.Module:
+        """The running average of the weights where there is one, else the network itself."""
+        return self.ema.model if self.ema else self.model
 
     def events(self) -> Iterator[Event]:
         """Train to the end, from wherever `restore` left off."""
         for index, stage in enumerate(self.recipe.stages):
             if index < self.stages_done:
                 continue
-            rows = self.plan.of_stage(index)
-            self.network.at_size(*stage.hw)
-            if self.step == rows[0].first_step:
-                yield StageStarted(index, rows[0], self.step)
-            for row in rows[max(0, self.epochs_done - rows[0].global_epoch) :]:
-                yield from self._epoch(stage, row)
-            yield self._score(index)
-
-    def state(self) -> dict[str, Any]:
-        """Everything that decides what comes next: tensors, numbers and strings only."""
-        waiting = self._waiting is not None or self.optimizer is None
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self._waiting if waiting else self.optimizer.state_dict(),
-            "phase": self._waiting_phase if waiting else self._phase,
-            "threads": torch.get_num_threads(),
-            **{name: getattr(self, name) for name in _COUNTERS},
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state. The input size is set first: it may replace parameters."""
-        row = self.plan.row_at(max(0, int(state["step"]) - 1))
-        self.network.at_size(row.height, row.width)
-        self.model.load_state_dict(state["model"])
-        for name in _COUNTERS:
-            setattr(self, name, state[name])
-        self._phase, self._waiting = None, state["optimizer"]
-        self._waiting_phase = state["phase"]
+            first = self.plan.of_stage(index)[0]
+            self._resize(stage, first.size_at(0))
+            set_dropout(self.model, self._dropout(stage))
+            if self.step == first.first_step:
+                yield StageStarted(index, first, self.step)
+            yield from self._choose_rate(index, stage)
+            while self.epochs_done < self.plan.of_stage(index)[-1].global_epoch + 1:
+                yield from self._epoch(stage, self.plan.epochs[self.epochs_done])
+                yield from self._apply_rules(index, stage)
+            yield self._end_stage(index, stage)
 
     def _epoch(self, stage: Stage, row: EpochRow) -> Iterator[Event]:
         self._enter_phase(stage, row)
@@ -155,124 +124,235 @@ class Trainer:
         if start == 0:
             self.train_seconds = 0.0
         since = self.clock()
-        pictures = self.data.train(row.stage)
-        for x, y in pictures.batches(stage, row, self.recipe.seed, start, self.norm):
-            loss = self._train_step(stage, row, x, y)
+        for within, (x, y) in enumerate(self._batches(stage, row, start), start):
+            if not row.cached:
+                self._resize(stage, (x.shape[-2], x.shape[-1]))
+            loss, micro = self._one_step(stage, row, within, x, y)
             self.train_seconds += self.clock() - since
             yield Step(self.step, row, loss, self.plan.lrs(self.step - 1)[-1])
+            if micro is not None:
+                words = shrink_words(
+                    row.size_at(within), row.batch, micro, has_batch_norm(self.model)
+                )
+                yield Warned(words)
+                yield self._choose(row.stage, "micro", micro, "memory ran out")
             since = self.clock()
-        yield self._validate(row)
+        self._check_loss(row)
+        yield self._validate(stage, row)
 
-    def _train_step(self, stage: Stage, row: EpochRow, x: torch.Tensor, y: torch.Tensor) -> float:
-        assert self.optimizer is not None
-        rates = self.plan.lrs(self.step)
-        set_rates(self.optimizer, rates, self.plan.momentum(self.step), self.recipe.optimizer)
-        within = self.step - row.first_step
-        torch.manual_seed(torch_seed(self.recipe.seed, row.stage, row.epoch, within))
-        self._mode(stage, row)
-        with autocast(self.resolved.device, self.resolved.precision):
-            loss = F.cross_entropy(self.model(x).float(), y)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
+    def _batches(
+        self, stage: Stage, row: EpochRow, start: int
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        if row.cached:
+            return self._cached(stage, row).batches(row, self.recipe.seed, start)
+        pictures = self.data.train(row.stage)
+        return pictures.batches(stage, row, self.recipe.seed, start, self.norm)
+
+    def _one_step(
+        self, stage: Stage, row: EpochRow, within: int, x: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, int | None]:
+        rates, momentum = self.plan.lrs(self.step), self.plan.momentum(self.step)
+        loss, micro = self.steps.take(stage, row, within, x, y, rates, momentum)
+        if self.ema:
+            self.ema.update(self.model)
+        height, width = row.size_at(within)
         self.step += 1
-        self.pixels += len(y) * row.height * row.width
-        return self._note_loss(float(loss.detach()), row)
+        self.pixels += len(y) * height * width
+        self.meter.note(loss)
+        if self.step % self._look_every == 0:
+            self._check_loss(row)
+        return loss, micro
 
-    def _note_loss(self, loss: float, row: EpochRow) -> float:
-        """Keep the running mean; give up where the loss stays without a value."""
-        self.bad_losses = 0 if math.isfinite(loss) else self.bad_losses + 1
-        if self.bad_losses >= PATIENCE:
-            rate = self.plan.lrs(self.step - 1)[-1]
-            raise LabError(
-                f"Training diverged in stage {row.stage + 1} at step {self.step}: the loss is "
-                f"{loss} at a learning rate of {rate:.2g}.",
-                f"Lower the stage's learning rate, for example to {rate / 10:.1g}.",
-                where=f"stages.{row.stage}.lr",
-            )
-        if math.isfinite(loss):
-            self.loss_sum = LOSS_MEMORY * self.loss_sum + (1 - LOSS_MEMORY) * loss
-            self.loss_weight = LOSS_MEMORY * self.loss_weight + (1 - LOSS_MEMORY)
-        return loss
-
-    def _mode(self, stage: Stage, row: EpochRow) -> None:
-        if stage.trainable == "last-norm+head":
-            fixres.fixres_mode(self.model)
-        else:
-            frozen = row.frozen or stage.trainable == "head"
-            freezing.train_mode(self.model, frozen, self.recipe.model.frozen_norms_train)
-
-    def trainable(self, stage: Stage, frozen: bool) -> set[str]:
-        """Names of the parameters that learn. One group: there is nothing to freeze."""
-        if stage.trainable == "last-norm+head":
-            return fixres.fixres_parameters(self.model)
-        if stage.trainable == "head" or (frozen and self.network.groups > 1):
-            norms = self.recipe.model.frozen_norms_train
-            return freezing.trainable_when_frozen(self.model, norms)
-        return {name for name, _ in self.model.named_parameters()}
+    def _check_loss(self, row: EpochRow) -> None:
+        """Give up where the loss stays without a value."""
+        if float(self.meter.bad) < PATIENCE:
+            return
+        rate = self.plan.lrs(self.step - 1)[-1]
+        raise LabError(
+            f"Training diverged in stage {row.stage + 1} at step {self.step}: the loss is not "
+            f"a number any more, at a learning rate of {rate:.2g}.",
+            f"Lower the stage's learning rate, for example to {rate / 10:.1g}.",
+            where=f"stages.{row.stage}.lr",
+        )
 
     def _enter_phase(self, stage: Stage, row: EpochRow) -> None:
-        """A fresh optimizer for each phase: freezing and unfreezing both reset it (fastai)."""
         if self._phase == row.phase:
             return
-        names = self.trainable(stage, row.frozen)
-        freezing.apply_trainable(self.model, names)
-        self.optimizer = make_optimizer(self.network, names, self.recipe, stage)
-        if self._waiting is not None and self._waiting_phase == row.phase:
-            self.optimizer.load_state_dict(self._waiting)
+        mine = self._waiting is not None and self._waiting_phase == row.phase
+        self.steps.enter(stage, row, self._waiting if mine else None)
         self._phase, self._waiting = row.phase, None
 
-    def _validate(self, row: EpochRow) -> EpochDone:
+    def _resize(self, stage: Stage, size: tuple[int, int]) -> None:
+        """Take inputs of this size from now on; some networks replace parameters for that."""
+        if size == self._size:
+            return
+        self._size = size
+        if self.network.at_size(*size):
+            self.steps.resized(stage)
+            if self.ema:
+                self.ema.rebuild(self.model)
+
+    def _dropout(self, stage: Stage) -> float:
+        return self.recipe.model.drop_rate if stage.dropout is None else stage.dropout
+
+    def _choose(self, stage: int, name: str, value: Any, reason: str) -> Chosen:
+        """Write a choice down; whoever consumes the event makes it last before going on."""
+        self.resolved = self.resolved.with_choice(stage, name, value, reason)
+        n_train = len(self.data.train(0))
+        self.plan = make_plan(self.recipe, n_train, self.resolved.groups, self.resolved)
+        return Chosen(stage, name, value, reason)
+
+    def _choose_rate(self, index: int, stage: Stage) -> Iterator[Event]:
+        """The finder's valley, once, at the beginning of the stage."""
+        if stage.lr != "finder" or self.resolved.of_stage(index, "lr") is not None:
+            return
+        curve = self.find_lr(index)
+        found = suggest(curve.lrs, curve.losses)
+        if found.valley is None:
+            yield Warned(f"The finder gave no rate ({found.words}). {GUESSED_LR:g} is used.")
+        height, width = self.plan.of_stage(index)[0].size_at(0)
+        words = f"the finder's valley, {len(curve.lrs)} steps at {height}×{width} px"
+        reason = words if found.valley else f"the finder gave none: {found.words}"
+        yield self._choose(index, "lr", found.valley or GUESSED_LR, reason)
+
+    def find_lr(
+        self, stage: int, n: int = 100, progress: Callable[[int, int], None] | None = None
+    ) -> LrCurve:
+        """The learning-rate finder at the beginning of a stage, on a copy of the network: weights,
+        buffers, optimizer and random state stay as they are, bit for bit."""
+        devices = [self.resolved.device] if self.resolved.device.startswith("cuda") else []
+        with torch.random.fork_rng(devices=devices):
+            trial = Trainer(
+                self.recipe, self.plan, self.resolved, self.data, copy.deepcopy(self.network),
+                stopping=self.stopping,
+            )  # fmt: skip
+            return find(trial.trial_steps(stage, n, progress), n=n, stop=self.stopping)
+
+    def trial_steps(
+        self, index: int, n: int, progress: Callable[[int, int], None] | None
+    ) -> Callable[[float], float]:
+        """Steps at a given rate, all groups alike, on the stage's own first batches. They train
+        this trainer's network: see find_lr."""
+        stage, row = self.recipe.stages[index], self.plan.of_stage(index)[0]
+        self._resize(stage, row.size_at(0))
+        set_dropout(self.model, self._dropout(stage))
+        self.steps.enter(stage, row)
+        again = (enumerate(self._batches(stage, row, 0)) for _ in itertools.count())
+        source, done = itertools.chain.from_iterable(again), itertools.count(1)
+
+        def step(lr: float) -> float:
+            within, (x, y) = next(source)
+            rates = (lr,) * self.resolved.groups
+            loss, _ = self.steps.take(stage, row, within, x, y, rates, None)
+            if progress:
+                progress(next(done), n)
+            return float(loss)
+
+        return step
+
+    def _apply_rules(self, index: int, stage: Stage) -> Iterator[Event]:
+        """End the stage where its rules say so; keep what its best epoch was."""
+        if self.recipe.rules.keep_best and best_epoch(self.errors) == len(self.errors) - 1:
+            self.best = {
+                "epoch": len(self.errors) - 1,
+                "model": _copied(self.model.state_dict()),
+                "ema": _copied(self.ema.state()) if self.ema else None,
+            }
+        if self.resolved.of_stage(index, "epochs") is None:
+            reason = reason_to_end(stage, self.recipe.rules, self.errors)
+            if reason:
+                yield self._choose(index, "epochs", len(self.errors), reason)
+
+    def _end_stage(self, index: int, stage: Stage) -> StageDone:
+        """Scores in fp32, by the exported transform: what is stored is what an export gives."""
+        kept = None
+        if self.best is not None and self.best["epoch"] != len(self.errors) - 1:
+            kept = self.best["epoch"]
+            self._resize(stage, self.plan.of_stage(index)[kept].sizes[-1][1:])
+            self.model.load_state_dict(self.best["model"])
+            if self.ema:
+                self.ema.load(self.best["ema"])
+        own, final = self.data.valid(index), self.data.final()
+        found = self._judge.of(self.judged, own, self._size, "fp32")
+        same = own.images is final.images
+        other = found if same else self._judge.of(self.judged, final, self._size, "fp32")
+        self.stages_done, self.errors, self.best, self._cache = index + 1, [], None, None
+        return StageDone(index, self.step, found, other, kept)
+
+    def _cached(self, stage: Stage, row: EpochRow) -> ActivationCache:
+        """What the frozen body says of every picture, asked once per stage."""
+        if self._cache is None or self._cache[0] != row.stage:
+            built = ActivationCache.build(
+                self.model, self.data.train(row.stage), self.data.valid(row.stage), stage, row,
+                self.recipe.seed, self.norm, self.resolved.device, self.resolved.precision,
+                self.folder, self.stopping,
+            )  # fmt: skip
+            self._cache = row.stage, built
+        return self._cache[1]
+
+    def _validate(self, stage: Stage, row: EpochRow) -> EpochDone:
         since = self.clock()
         pictures = self.data.valid(row.stage)
-        probs = self._probabilities(pictures, self.resolved.precision)
+        if row.cached and self.ema is None:
+            features, _ = self._cached(stage, row).valid()
+            found = self._judge.of_features(features)
+        else:
+            found = self._judge.of(self.judged, pictures, self._size, self.resolved.precision)
         seconds = self.clock() - since
         self.epochs_done = row.global_epoch + 1
-        picked = probs[np.arange(len(probs)), pictures.labels]
+        self.errors.append(1 - accuracy(found.first, pictures.labels))
         return EpochDone(
             row=row,
             step=self.step,
-            train_loss=self.loss_sum / self.loss_weight if self.loss_weight else math.nan,
-            valid_loss=float(-np.log(np.clip(picked, 1e-12, 1)).mean()),
-            accuracy=float((probs.argmax(axis=1) == pictures.labels).mean()),
+            size=pictures.hw,
+            train_loss=self.meter.value(),
+            valid_loss=log_loss(found.first, pictures.labels),
+            accuracy=1 - self.errors[-1],
+            second_accuracy=second_accuracy(found, pictures),
             train_seconds=self.train_seconds,
             seconds=self.train_seconds + seconds,
             lr=self.plan.lrs(self.step - 1)[-1],
             pixels=self.pixels,
-            probs=probs,
+            probs=found.first,
         )
 
-    def _score(self, stage: int) -> StageDone:
-        """fp32, by the exported transform: what is stored is what an export gives."""
-        own, final = self.data.valid(stage), self.data.final()
-        found = self._probabilities(own, "fp32")
-        same = own.images is final.images
-        other = found if same else self._probabilities(final, "fp32", self._at_final(final.hw))
-        self.stages_done = stage + 1
-        return StageDone(stage, self.step, found, other)
+    def state(self) -> dict[str, Any]:
+        """Everything that decides what comes next: tensors, numbers and strings only."""
+        waiting = self._waiting is not None or self.steps.optimizer is None
+        return {
+            "model": self.model.state_dict(),
+            "ema": self.ema.state() if self.ema else None,
+            "optimizer": self._waiting if waiting else self.steps.optimizer.state_dict(),
+            "phase": self._waiting_phase if waiting else self._phase,
+            "scaler": self.steps.scaler.state(),
+            "size": self._size,
+            "meter": self.meter.state(),
+            "errors": list(self.errors),
+            "best": self.best,
+            "threads": torch.get_num_threads(),
+            **{name: getattr(self, name) for name in _COUNTERS},
+        }
 
-    def _at_final(self, size: tuple[int, int]) -> torch.nn.Module:
-        """The network at the final size; a copy where a change of size would change its weights."""
-        if not hasattr(self.model, "set_input_size"):
-            return self.model
-        other = copy.deepcopy(self.network)
-        other.at_size(*size)
-        return other.model
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state. The input size is set first: it may replace parameters."""
+        if state["size"]:
+            at = self.plan.row_at(max(0, int(state["step"]) - 1))
+            self._resize(self.recipe.stages[at.stage], tuple(state["size"]))
+        self.model.load_state_dict(state["model"])
+        if self.ema:
+            self.ema.load(state["ema"])
+        for name in _COUNTERS:
+            setattr(self, name, state[name])
+        self.meter.load(state["meter"])
+        self.steps.scaler.load(state["scaler"])
+        self.errors, self.best = list(state["errors"]), state["best"]
+        self._phase, self._waiting = None, state["optimizer"]
+        self._waiting_phase = state["phase"]
 
-    def _probabilities(
-        self, pictures: TestPictures, precision: str, model: torch.nn.Module | None = None
-    ) -> np.ndarray:
-        batches = pictures.batches(BATCH, self.norm)
-        return probabilities(model or self.model, batches, self.resolved.device, precision)
+
+def _copied(state: Any) -> Any:
+    """Tensors that later training does not change."""
+    return copy.deepcopy(dict(state.items()))
 
 
-_COUNTERS = (
-    "step",
-    "epochs_done",
-    "stages_done",
-    "loss_sum",
-    "loss_weight",
-    "train_seconds",
-    "bad_losses",
-    "pixels",
-)
+_COUNTERS = ("step", "epochs_done", "stages_done", "train_seconds", "pixels")

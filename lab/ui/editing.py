@@ -90,7 +90,8 @@ def add() -> None:
     stage = draft().stages[-1]
     size = [min(1024, round(side * 1.33 / 32) * 32) for side in stage.hw]
     larger = size[0] if size[0] == size[1] else size
-    changes = {"size": larger, "lr": stage.lr / 2}
+    lr = stage.lr if stage.lr == "finder" else stage.lr / 2
+    changes = {"size": larger, "lr": lr}
     _insert(len(st.session_state[ROWS]), stage.model_dump(mode="json") | changes)
 
 

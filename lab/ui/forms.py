@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Sequence
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import streamlit as st
 from pydantic.fields import FieldInfo
@@ -27,6 +27,32 @@ LABELS = {
     "schedule": "Rate over time",
     "group_rates": "Rates of earlier layers",
     "lr_ratio": "Ratio of rates",
+    "layer_decay": "Rate over the next group's",
+    "cycle_len": "First cycle",
+    "cycle_mult": "Each cycle longer by",
+    "max_cycles": "Cycles at most",
+    "cycle_patience": "End after cycles without gain",
+    "sampling": "Which images",
+    "cached_activations": "Cached activations",
+    "cached_views": "Augmented views kept",
+    "label_smoothing": "Label smoothing",
+    "dropout": "Dropout in this stage",
+    "augment_off_epochs": "Last epochs unaugmented",
+    "ramp_start": "Grows from (share)",
+    "ramp_end": "Grown at (share)",
+    "ramp_by": "Grows with every",
+    "ramp_multiple": "In multiples of",
+    "rand_ops": "RandAugment operations",
+    "rand_magnitude": "RandAugment strength",
+    "mixup": "MixUp",
+    "cutmix": "CutMix",
+    "ema_decay": "Average of weights",
+    "early_stop_epochs": "Stop after epochs without gain",
+    "keep_best": "Keep the best-looking epoch",
+    "run": "Weights of run",
+    "run_stage": "Its stage",
+    "second_target": "Second label",
+    "second_weight": "Its weight",
     "pct_start": "Warm-up share",
     "div": "Peak over start",
     "div_final": "Peak over end",
@@ -67,6 +93,8 @@ LABELS = {
 STEPS = {
     "lr": 5e-4, "eps": 1e-6, "div": 5.0, "div_final": 1e4, "lr_ratio": 10.0, "rotate_deg": 5.0,
     "weight_decay": 0.005, "fine_scale": 0.005, "beta2": 0.01, "beta1": 0.01,
+    "layer_decay": 0.05, "ramp_multiple": 4, "rand_magnitude": 1.0, "ema_decay": 0.001,
+    "mixup": 0.1, "cutmix": 0.1, "label_smoothing": 0.05,
     "batch_size": 8, "n": 100, "size_px": 16, "size": 16, "presize_px": 16,
 }  # fmt: skip
 _NUDGE = 1e-9  # bounds that exclude their end
@@ -85,6 +113,12 @@ def field_input(
     info = part.model_fields[name]
     kind, optional = _kind(info)
     key = editing.key(".".join(path))
+    if word_of(info) is not None and value == word_of(info):
+        st.text_input(
+            label or label_of(name, info), _words(value), disabled=True, help=help_of(info),
+            key=f"{key}.word", width=width,
+        )  # fmt: skip
+        return
     common = {
         "key": key,
         "help": help_of(info),
@@ -149,13 +183,46 @@ def simple(info: FieldInfo) -> bool:
     return get_origin(kind) is Literal or kind in (bool, int, float, str)
 
 
+def word_input(part: type[Part], name: str, value: Any, path: tuple[str, ...], says: str) -> None:
+    """A switch between a number and the word that stands for a choice made later."""
+    info = part.model_fields[name]
+    word, key = word_of(info), editing.key(".".join(path)) + ".chosen"
+    number = info.default if value == word else value
+    st.toggle(says, value == word, key=key, on_change=_put_word, args=(path, key, word, number))
+
+
+def _put_word(path: tuple[str, ...], key: str, word: str, number: float) -> None:
+    editing.put_value(path, word if st.session_state.get(key) else number, anew=True)
+
+
+def word_of(info: FieldInfo) -> str | None:
+    """The word that a number may be replaced by (`finder`, `auto`); None where there is none."""
+    if get_origin(info.annotation) not in (Union, types.UnionType):
+        return None
+    literals = [arg for arg in get_args(info.annotation) if get_origin(arg) is Literal]
+    return get_args(literals[0])[0] if literals else None
+
+
 def _kind(info: FieldInfo) -> tuple[Any, bool]:
-    """(type without None, whether None is allowed)."""
+    """(type without None and without a word beside a number, whether None is allowed)."""
     members = [info.annotation]
     if get_origin(info.annotation) in (Union, types.UnionType):
         members = list(get_args(info.annotation))
     kinds = [kind for kind in members if kind is not types.NoneType]
+    if len(kinds) > 1:
+        kinds = [kind for kind in kinds if get_origin(kind) is not Literal]
+    kinds = [get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds]
     return kinds[0] if len(kinds) == 1 else None, types.NoneType in members
+
+
+def _rules(info: FieldInfo) -> list[Any]:
+    """The bounds of a field, or of the number in its union."""
+    found = list(info.metadata)
+    for member in get_args(info.annotation):
+        if get_origin(member) is Annotated:
+            inner = get_args(member)[1]
+            found += inner.metadata if isinstance(inner, FieldInfo) else [inner]
+    return found
 
 
 def _extra(info: FieldInfo) -> dict[str, Any]:
@@ -163,7 +230,7 @@ def _extra(info: FieldInfo) -> dict[str, Any]:
 
 
 def _bounds(info: FieldInfo) -> tuple[float | None, float | None]:
-    found = {key: getattr(rule, key) for rule in info.metadata for key in ("ge", "gt", "le", "lt")
+    found = {key: getattr(rule, key) for rule in _rules(info) for key in ("ge", "gt", "le", "lt")
              if hasattr(rule, key)}  # fmt: skip
     return found.get("ge", found.get("gt")), found.get("le", found.get("lt"))
 
@@ -171,8 +238,8 @@ def _bounds(info: FieldInfo) -> tuple[float | None, float | None]:
 def _limits(name: str, info: FieldInfo, kind: type) -> dict[str, Any]:
     """min_value, max_value, step and format of a number input."""
     low, high = _bounds(info)
-    open_low = any(hasattr(rule, "gt") for rule in info.metadata)
-    open_high = any(hasattr(rule, "lt") for rule in info.metadata)
+    open_low = any(hasattr(rule, "gt") for rule in _rules(info))
+    open_high = any(hasattr(rule, "lt") for rule in _rules(info))
     if kind is int:
         low, high = (None if low is None else int(low) + open_low,
                      None if high is None else int(high) - open_high)  # fmt: skip
@@ -191,6 +258,16 @@ _SAID = {
     "as-test": "as in validation",
     "random-resized-crop": "random resized crop",
     "hub": "pretrained (timm hub)",
+    "last-norm-statistics+head": "last norm's statistics + head",
+    "finder": "from the finder",
+    "auto": "automatic",
+    "restarts": "cycles with restarts",
+    "flat-cosine": "flat, then cosine",
+    "layer-decay": "layer by layer",
+    "weighted": "weighted: rare classes as often",
+    "small-body": "the lab's own small body",
+    "run": "a stage of another run",
+    "sgd": "SGD",
     "tenth": "a tenth",
     "geometric": "spread in ratio",
     "adamw": "AdamW",

@@ -30,7 +30,14 @@ SAID = {
     "fixed-same-epochs": "fixed size, same epochs",
     "fixed-same-pixels": "fixed size, same pixels (about the same time)",
     "small-only": "small size only, same epochs",
+    "single-target": "the first label alone",
 }
+
+
+def offered(recipe: Recipe) -> list[str]:
+    """Baselines that mean something for this recipe."""
+    two = bool(recipe.dataset.second_target)
+    return [name for name in SAID if name != "single-target" or two]
 
 
 def device_here(workspace: Workspace) -> str:

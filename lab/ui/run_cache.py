@@ -18,6 +18,7 @@ import streamlit as st
 
 from lab.analysis.curves import epochs_frame
 from lab.recipe import Recipe
+from lab.recipe.facts import Resolved
 from lab.runs.events import STEP, EventReader, read_steps
 from lab.runs.folder import RunFolder
 from lab.schedules.plan import Plan, make_plan
@@ -40,6 +41,7 @@ class Snapshot:
     stages: tuple[Event, ...]  # stage_finished
     warnings: tuple[str, ...]
     mark_t: float  # when the epoch under way began (or the last word came)
+    chosen: tuple[Event, ...]  # choices made while it ran
     plan: Plan | None  # None before run_started
     broken: int  # lines that could not be read
 
@@ -112,7 +114,8 @@ class _Watcher:
             stages=tuple(found.get("stage_finished", [])),
             warnings=tuple(str(event.get("message", "")) for event in found.get("warning", [])),
             mark_t=_mark(events),
-            plan=_plan(self._run, started, before),
+            chosen=(chosen := tuple(found.get("chosen", []))),
+            plan=_plan(self._run, started, chosen, before),
             broken=self._reader.broken,
         )
 
@@ -188,11 +191,17 @@ def _mark(events: list[Event]) -> float:
     return float(marks[-1]) if marks else 0.0
 
 
-def _plan(run: RunFolder, started: Event, before: Snapshot | None) -> Plan | None:
-    """The plan as the trainer made it, from the facts that run_started tells."""
+def _plan(
+    run: RunFolder, started: Event, chosen: tuple[Event, ...], before: Snapshot | None
+) -> Plan | None:
+    """The plan as the trainer made it, from what run_started tells and what was chosen since."""
     if not started:
         return None
-    if before is not None and before.plan is not None and before.started == started:
+    same = before is not None and (before.started, before.chosen) == (started, chosen)
+    if same and before.plan is not None:
         return before.plan
     n_train, groups = started["data"]["n_train"], started.get("groups", 1)
-    return make_plan(before.recipe if before else run.recipe(), n_train, groups)
+    resolved = Resolved(stages=started.get("stages", {}))
+    for event in chosen:
+        resolved = resolved.with_choice(event["stage"], event["name"], event["value"], "")
+    return make_plan(before.recipe if before else run.recipe(), n_train, groups, resolved)

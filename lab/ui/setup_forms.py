@@ -13,9 +13,10 @@ from lab.jobs import helper_client
 from lab.recipe import Recipe
 from lab.recipe.dataset import DataSpec, Leaves, Split
 from lab.recipe.facts import Facts
-from lab.recipe.model import Evaluation, ModelSpec, Optimizer
+from lab.recipe.model import Evaluation, ModelSpec, Optimizer, Rules
 from lab.recipe.models import shipped_models
 from lab.recipe.stage import hw
+from lab.runs.index import list_runs
 from lab.ui import editing
 from lab.ui import format as fmt
 from lab.ui.forms import field_input, fields_row, optional_number
@@ -42,8 +43,7 @@ def data_form(recipe: Recipe, facts: Facts) -> None:
     if spec.source == LEAVES:
         front = ("n", "size_px", "form", "seed")
         fields_row(Leaves, spec.leaves, front, ("dataset", "leaves"), width=150)
-    else:
-        _target(spec)
+    _target(spec)
     if facts.data:
         st.caption(
             f"{fmt.count(facts.data.n_train)} pictures train, {fmt.count(facts.data.n_valid)} "
@@ -71,7 +71,28 @@ def _target(spec: DataSpec) -> None:
     targets = list(dataset.targets)
     chosen = targets.index(spec.target) if spec.target in targets else 0
     path, key = ("dataset", "target"), editing.key("dataset.target")
-    st.selectbox("What to learn", targets, chosen, key=key, on_change=editing.put, args=(path, key))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.selectbox(
+            "What to learn", targets, chosen, key=key, on_change=editing.put, args=(path, key),
+            width=220,
+        )  # fmt: skip
+        _second_target(spec, [name for name in targets if name != targets[chosen]])
+
+
+def _second_target(spec: DataSpec, others: list[str]) -> None:
+    """A second label to learn beside the first."""
+    options = ["", *others]
+    at = options.index(spec.second_target) if spec.second_target in options else 0
+    path, key = ("dataset", "second_target"), editing.key("dataset.second")
+    st.selectbox(
+        "And beside it", options, at, key=key, on_change=editing.put, args=(path, key), width=220,
+        format_func=lambda name: name or "nothing else",
+        help=DataSpec.model_fields["second_target"].description,
+    )  # fmt: skip
+    if spec.second_target:
+        field_input(
+            DataSpec, "second_weight", spec.second_weight, ("dataset", "second_weight"), width=150
+        )
 
 
 def network_form(recipe: Recipe, facts: Facts) -> None:
@@ -87,6 +108,8 @@ def network_form(recipe: Recipe, facts: Facts) -> None:
     )  # fmt: skip
     shown = ["weights", "groups"] + (["file"] if model.weights == "file" else [])
     fields_row(ModelSpec, model, shown, ("model",))
+    if model.weights == "run":
+        _source_run(model)
     if facts.model:
         known = facts.model
         st.caption(
@@ -97,6 +120,22 @@ def network_form(recipe: Recipe, facts: Facts) -> None:
         )
     elif model.name not in st.session_state.get(UNKNOWN, {}):
         _look_up(model.name)
+
+
+def _source_run(model: ModelSpec) -> None:
+    """Which finished run to go on from, and the advice for its rate."""
+    rows = [row for row in list_runs(workspace()) if row.status == "finished"]
+    names = {row.id: f"{row.name or row.id} ({row.id})" for row in rows}
+    if model.run:
+        names.setdefault(model.run, f"{model.run} (not here)")
+    key = editing.key("model.run")
+    st.selectbox(
+        "Which run", list(names), list(names).index(model.run) if model.run else None, key=key,
+        format_func=names.get, on_change=editing.put, args=(("model", "run"), key),
+        placeholder="a finished run", help=ModelSpec.model_fields["run"].description,
+    )  # fmt: skip
+    fields_row(ModelSpec, model, ["run_stage"], ("model",))
+    st.caption("To train on, divide the rate by about 4: its weights need little change.")
 
 
 def _look_up(name: str) -> None:
@@ -127,11 +166,13 @@ def _put_name(key: str) -> None:
 def rest_form(recipe: Recipe) -> None:
     """Optimizer, precision, seed, division of the pictures, final scores."""
     st.caption("Training")
-    fields_row(type(recipe), recipe, ("seed", "precision", "threads"), ())
+    fields_row(type(recipe), recipe, ("seed", "precision", "threads", "ema_decay"), ())
+    st.caption("Rules that look at validation: off unless you know why")
+    fields_row(Rules, recipe.rules, list(Rules.model_fields), ("rules",))
     st.caption("Optimizer")
     fields_row(Optimizer, recipe.optimizer, list(Optimizer.model_fields), ("optimizer",))
     st.caption("Network")
-    shown = ("name", "weights", "groups", "file")
+    shown = ("name", "weights", "groups", "file", "run", "run_stage")
     rest = [name for name in ModelSpec.model_fields if name not in shown]
     fields_row(ModelSpec, recipe.model, rest, ("model",))
     st.caption("Division of the pictures")

@@ -13,21 +13,46 @@ import streamlit as st
 
 from lab.errors import Problem
 from lab.recipe import Recipe
-from lab.recipe.stage import Augment, Stage
+from lab.recipe.augment import Augment
+from lab.recipe.stage import Stage, hw
 from lab.schedules.budget import StageCost
+from lab.schedules.growth import matched_test_px
 from lab.ui import editing
 from lab.ui import format as fmt
-from lab.ui.forms import field_input, fields_row, optional_number, simple
+from lab.ui.forms import field_input, fields_row, optional_number, simple, word_input
 from lab.ui.messages import plain
 from lab.ui.palette import size_colour
 
 FRONT = ("epochs", "frozen_epochs", "lr", "batch_size", "resize", "trainable")
 FOLDED = {
     "Rate": (
-        "schedule", "pct_start", "div", "div_final", "group_rates", "lr_ratio", "weight_decay",
+        "schedule", "pct_start", "div", "div_final", "cycle_len", "cycle_mult", "max_cycles",
+        "cycle_patience", "group_rates", "lr_ratio", "layer_decay", "weight_decay",
     ),
     "Framing": ("min_scale", "pad_mode", "presize_px", "valid_resize", "valid_crop_pct"),
+    "Growth within the stage": ("ramp_start", "ramp_end", "ramp_by", "ramp_multiple"),
+    "Batches and labels": (
+        "sampling", "cached_activations", "cached_views", "label_smoothing", "dropout",
+        "augment_off_epochs",
+    ),
 }  # fmt: skip
+# Fields that mean something only where another field says so.
+ONLY_WITH: dict[str, Callable[[Stage], bool]] = {
+    "pct_start": lambda s: s.schedule in ("one-cycle", "flat-cosine"),
+    "div": lambda s: s.schedule == "one-cycle",
+    "div_final": lambda s: s.schedule in ("one-cycle", "flat-cosine"),
+    "cycle_len": lambda s: s.schedule == "restarts",
+    "cycle_mult": lambda s: s.schedule == "restarts",
+    "max_cycles": lambda s: s.schedule == "restarts",
+    "cycle_patience": lambda s: s.schedule == "restarts" or s.cycle_patience > 0,
+    "lr_ratio": lambda s: s.group_rates == "geometric" or s.frozen_epochs > 0,
+    "layer_decay": lambda s: s.group_rates == "layer-decay",
+    "cached_views": lambda s: s.cached_activations or s.cached_views > 0,
+    "ramp_start": lambda s: s.ramp_from is not None,
+    "ramp_end": lambda s: s.ramp_from is not None,
+    "ramp_by": lambda s: s.ramp_from is not None,
+    "ramp_multiple": lambda s: s.ramp_from is not None,
+}
 MOST_STAGES = 24
 _ROW = re.compile(r"stages\.(\d+)(?:\.|$)")
 
@@ -106,6 +131,13 @@ def _front(row: str, stage: Stage) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _size(row, stage)
         for name in FRONT:
+            if name == "epochs" and stage.schedule == "restarts":
+                st.text_input(
+                    "Epochs", f"{stage.open_epochs} in {len(stage.cycles)} cycles", disabled=True,
+                    key=editing.key(f"stages.{row}.cycles"), width=128,
+                    help="The cycles say how long the stage is: see More.",
+                )  # fmt: skip
+                continue
             wide = 176 if name in ("resize", "trainable") else 128
             path = ("stages", row, name)
             field_input(Stage, name, getattr(stage, name), path, label=_SHORT[name], width=wide)
@@ -168,15 +200,68 @@ def _folded(row: str, stage: Stage) -> None:
         for title, names in FOLDED.items():
             st.caption(title)
             with st.container(horizontal=True, vertical_alignment="bottom"):
+                if title.startswith("Growth"):
+                    _ramp_from(row, stage)
                 for name in names:
-                    path = ("stages", row, name)
-                    field_input(Stage, name, getattr(stage, name), path, width=190)
+                    if ONLY_WITH.get(name, _always)(stage):
+                        path = ("stages", row, name)
+                        field_input(Stage, name, getattr(stage, name), path, width=190)
                 if title == "Framing":
                     _width(row, stage)
+            _beside(title, row, stage)
         _augment(row, stage)
         if rest := other_fields():
             st.caption("Other")
             fields_row(Stage, stage, rest, ("stages", row))
+
+
+def _always(stage: Stage) -> bool:
+    return True
+
+
+def _beside(title: str, row: str, stage: Stage) -> None:
+    """What stands below a group of fields."""
+    if title == "Rate":
+        path = ("stages", row, "lr")
+        word_input(Stage, "lr", stage.lr, path, "Let the finder choose the rate as it begins")
+    elif title == "Framing" and (words := matched_words(stage)):
+        st.caption(words)
+    elif title.startswith("Batches"):
+        path = ("stages", row, "batch_size")
+        word_input(Stage, "batch_size", stage.batch_size, path, "Choose the batch size by memory")
+
+
+def matched_words(stage: Stage) -> str:
+    """At which test size things look as large as in training; '' where nothing is cropped."""
+    if stage.resize != "random-resized-crop" or stage.min_scale >= 1:
+        return ""
+    side = matched_test_px(max(stage.hw), stage.min_scale, stage.valid_crop_pct)
+    return (
+        f"Random crops make things look larger: a test at about {side:.0f} px shows them as large "
+        f"as training at {stage.label} px does (FixRes)."
+    )
+
+
+def _ramp_from(row: str, stage: Stage) -> None:
+    height = stage.hw[0]
+    start = None if stage.ramp_from is None else hw(stage.ramp_from)[0]
+    optional_number(
+        "Begins at, px", start, placeholder="one size", min_value=16, max_value=height, step=16,
+        key=editing.key(f"stages.{row}.ramp"), width=190, on_change=_put_ramp, args=(row,),
+        help=Stage.model_fields["ramp_from"].description,
+    )  # fmt: skip
+
+
+def _put_ramp(row: str) -> None:
+    """Callback: a rectangle keeps its shape while it grows."""
+    recipe, rows = editing.current()
+    if not editing.has(row):
+        return
+    height, width = recipe.stages[rows.index(row)].hw
+    first = st.session_state.get(editing.key(f"stages.{row}.ramp"))
+    wide = first and max(16, round(first * width / height))
+    size = first if first is None or height == width else [first, wide]
+    editing.put_value(("stages", row, "ramp_from"), size)
 
 
 def _augment(row: str, stage: Stage) -> None:
@@ -197,6 +282,12 @@ def _still(row: str) -> None:
 
 def other_fields() -> list[str]:
     """Fields of a stage that no group names: a new one appears here by itself."""
-    named = {"size", "augment", *FRONT, *(name for names in FOLDED.values() for name in names)}
+    named = {
+        "size",
+        "augment",
+        "ramp_from",
+        *FRONT,
+        *(name for names in FOLDED.values() for name in names),
+    }
     return [name for name, info in Stage.model_fields.items()
             if name not in named and simple(info)]  # fmt: skip

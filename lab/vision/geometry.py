@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lab.recipe.stage import Augment, Stage
+from lab.recipe.augment import Augment
+from lab.recipe.stage import Stage
 from lab.vision import frames
 
 _PLACE = slice(0, 2)

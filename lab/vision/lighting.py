@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lab.recipe.stage import Augment
+from lab.recipe.augment import Augment
 
 DRAWS = 4
 

@@ -3,6 +3,7 @@
 data = open_run_data(workspace, recipe, progress)      # draws or imports where needed
 data.build(interpolation, progress)                    # one decode pass writes every store
 data.train(0), data.valid(0), data.final(), data.ragged("valid", stage)
+data.classes, data.second_classes                      # names; the second's empty without one
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lab.data.store_build import StoreRequest
 from lab.data.store_files import TestStore, TrainStore
 from lab.data.stores import build_stores
 from lab.data.transform import TestTransform
+from lab.errors import LabError
 from lab.recipe.facts import DataFacts
 from lab.recipe.model import Recipe
 from lab.recipe.stage import Stage
@@ -35,7 +37,10 @@ def quiet(what: str, done: int, total: int) -> None:
 
 @dataclass
 class RunData:
-    """Train and test pictures by stage. `build` first."""
+    """Train and test pictures by stage. `build` first.
+
+    `second`: labels of the second target for ALL items, int64, -1 where missing; None without one.
+    """
 
     workspace: Workspace
     recipe: Recipe
@@ -46,6 +51,13 @@ class RunData:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     _train: dict[int, TrainStore] = field(default_factory=dict)
     _test: dict[TestTransform, TestPictures] = field(default_factory=dict)
+    second: np.ndarray | None = None
+    second_classes: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the (first) target's classes, in the order of its labels."""
+        return self.parts.classes
 
     def build(self, progress: Progress = quiet) -> None:
         """Build or open every store the run reads, decoding each original once.
@@ -64,9 +76,9 @@ class RunData:
         self.skipped = sorted({tuple(bad) for store in built for bad in store.skipped})
 
     def train(self, stage: int) -> TrainPictures:
-        """What a stage trains on."""
+        """What a stage trains on: labels (n,), or (n, 2) with a second target."""
         store = self._train[self.recipe.stages[stage].stored_px]
-        return TrainPictures(store, self.parts.labels[store.items])
+        return TrainPictures(store, both_labels(self.parts.labels, self.second)[store.items])
 
     def valid(self, stage: int) -> TestPictures:
         """What a stage is validated on, at its own size."""
@@ -118,11 +130,35 @@ class RunData:
         return StoreRequest(items, side, derive_from_px=largest if side < largest else None)
 
     def _labelled(self, store: TestStore) -> TestPictures:
-        return TestPictures(store.images, self.parts.labels[store.items], np.asarray(store.items))
+        second = None if self.second is None else self.second[store.items]
+        labels = self.parts.labels[store.items]
+        return TestPictures(store.images, labels, np.asarray(store.items), second)
 
 
 def open_run_data(workspace: Workspace, recipe: Recipe, progress: Progress = quiet) -> RunData:
     """The data set of a recipe, drawn or imported where needed, and split."""
     dataset = materialise(workspace, recipe.dataset, lambda d, n: progress("Reading data", d, n))
     divided = parts(dataset, recipe.dataset.split, recipe.dataset.target)
-    return RunData(workspace, recipe, dataset, divided)
+    second = second_target(dataset, recipe.dataset.second_target, divided.target)
+    if not second:
+        return RunData(workspace, recipe, dataset, divided)
+    labels, classes = dataset.labels(second), dataset.targets[second]
+    return RunData(workspace, recipe, dataset, divided, second=labels, second_classes=classes)
+
+
+def second_target(dataset: Dataset, name: str, first: str) -> str:
+    """The second target's name; "" for none. Raises LabError for the first, or one not there."""
+    if not name or (name in dataset.targets and name != first):
+        return name
+    others = [target for target in dataset.targets if target != first]
+    what = "is the first one already" if name == first else "is not among its labels"
+    raise LabError(
+        f"The second target of {dataset.name} cannot be {name!r}: it {what}.",
+        f"Use {' or '.join(others)}." if others else "Leave it empty: there is only one label.",
+        where="dataset.second_target",
+    )
+
+
+def both_labels(labels: np.ndarray, second: np.ndarray | None) -> np.ndarray:
+    """int64 (n,), or (n, 2) where there is a second target."""
+    return labels if second is None else np.stack([labels, second], axis=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors.torch import save_file
 
 from lab.analysis.metrics import scores
@@ -18,7 +19,9 @@ from lab.runs.folder import STOP_AFTER_STAGE
 from lab.runs.speeds import note_speed
 from lab.schedules.budget import speed_key, valid_key
 from lab.train import checkpoint
-from lab.train.trainer import EpochDone, StageDone, StageStarted, Step, Trainer
+from lab.train.moments import Chosen, EpochDone, Event, StageDone, StageStarted, Step, Warned
+from lab.train.trainer import Trainer
+from lab.vision.draws import drawn_counts
 from lab.vision.loader import TestPictures
 from lab.vision.rundata import RunData
 from lab.workers.context import Work
@@ -36,24 +39,45 @@ class Recorder:
         self.work, self.trainer, self.data = work, trainer, data
         self.run, self.saved, self.told = work.run, time.monotonic(), 0.0
         self.window: list[tuple[float, int]] = []  # (time, images) of recent steps
+        self.waiting: list[Step] = []  # whose losses were not read yet
 
     def record(self) -> None:
         """Train to the end. Raises Stopped, after a checkpoint, where somebody asked."""
-        for event in self.trainer.events():
-            self.work.step = self.trainer.step
-            match event:
-                case StageStarted():
-                    self._stage_started(event)
-                case Step():
-                    self._step(event)
-                case EpochDone():
-                    self._epoch(event)
-                case StageDone():
-                    self._stage(event)
-            if self.work.pulse.stopping() and self.trainer.step:
+        try:
+            for event in self.trainer.events():
+                self.work.step = self.trainer.step
+                self._take(event)
+                if self.work.pulse.stopping():
+                    raise Stopped
+        except Stopped:
+            if self.trainer.step:
                 self._save()
-                raise Stopped
+            raise
         self._finished()
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Step():
+                self._step(event)
+            case StageStarted():
+                self._stage_started(event)
+            case EpochDone():
+                self._epoch(event)
+            case StageDone():
+                self._stage(event)
+            case Chosen():
+                self._chosen(event)
+            case Warned():
+                self.work.tell("warning", message=event.message)
+
+    def _chosen(self, event: Chosen) -> None:
+        """On disk before the run goes on: a resume and the baselines read it there."""
+        document = self.run.resolved()
+        document["resolved"] = self.trainer.resolved.as_dict()
+        write_json(self.run.resolved_file, document)
+        self.work.tell(
+            "chosen", stage=event.stage, name=event.name, value=event.value, reason=event.reason
+        )
 
     def _stage_started(self, event: StageStarted) -> None:
         row = event.row
@@ -68,27 +92,37 @@ class Recorder:
 
     def _step(self, event: Step) -> None:
         now = time.monotonic()
-        self.work.writer.step(event.step, event.loss, event.lr)
+        self.waiting.append(event)
         self.window = [*self.window[-50:], (now, event.row.batch)]
         if now - self.told >= TELL_S:
             self.told = now
-            self.work.tell("step", **self._step_values(event))
+            loss = self._write_steps()
+            self.work.tell("step", **self._step_values(event, loss))
             self.work.pulse.set(step=event.step)
         if now - self.saved >= WITHIN_EPOCH_S:
             self._save()
 
-    def _step_values(self, event: Step) -> dict[str, Any]:
+    def _write_steps(self) -> float:
+        """Read the losses of the steps since the last time, in one go: on a GPU each read waits.
+        Returns the last."""
+        losses = torch.stack([event.loss.float() for event in self.waiting]).tolist()
+        for event, loss in zip(self.waiting, losses):
+            self.work.writer.step(event.step, loss, event.lr)
+        self.waiting = []
+        return losses[-1]
+
+    def _step_values(self, event: Step, loss: float) -> dict[str, Any]:
         row, trainer = event.row, self.trainer
-        smooth = trainer.loss_sum / trainer.loss_weight if trainer.loss_weight else None
+        smooth = trainer.meter.value()
         return {
             "stage": row.stage,
             "epoch": row.epoch,
             "global_epoch": row.global_epoch,
             "step": event.step,
-            "size": _size(row.height, row.width),
+            "size": _size(*row.size_at(event.step - row.first_step - 1)),
             "at": row.global_epoch + (event.step - row.first_step) / row.steps,
-            "loss": event.loss if np.isfinite(event.loss) else None,
-            "train_loss": smooth,
+            "loss": loss if np.isfinite(loss) else None,
+            "train_loss": smooth if np.isfinite(smooth) else None,
             "lr": event.lr,
             "images_per_s": self._speed(),
             "pixels": trainer.pixels,
@@ -102,18 +136,31 @@ class Recorder:
 
     def _epoch(self, event: EpochDone) -> None:
         row = event.row
+        if self.waiting:
+            self._write_steps()
         pictures = self.data.valid(row.stage)
-        name = f"e{row.global_epoch}-{row.height}x{row.width}"
+        name = f"e{row.global_epoch}-{event.size[0]}x{event.size[1]}"
         self._predictions(name, pictures, event.probs.astype(np.float16))
-        self.work.tell("epoch", **epoch_values(event))
+        drawn = self._drawn(event)
+        self.work.tell("epoch", **epoch_values(event), **({"drawn": drawn} if drawn else {}))
         self._note_speeds(event)
         self.window = []
         if time.monotonic() - self.saved >= AFTER_EPOCH_S:
             self._save()
 
+    def _drawn(self, event: EpochDone) -> list[int] | None:
+        """Images per class that a weighted epoch drew; None where each was drawn once."""
+        row, recipe = event.row, self.trainer.recipe
+        stage = recipe.stages[row.stage]
+        if stage.sampling == "all":
+            return None
+        return drawn_counts(stage, row, recipe.seed, self.data.train(row.stage).labels)
+
     def _note_speeds(self, event: EpochDone) -> None:
         """Forecasts of later runs read these."""
         row, resolved = event.row, self.trainer.resolved
+        if row.runs or row.cached or (row.height, row.width) != event.size:
+            return  # a mixture of sizes, or no pass through the body: no speed of one size
         name, precision = self.trainer.recipe.model.name, resolved.precision
         key = speed_key(name, row.height, row.width, row.batch, precision)
         place = (self.work.workspace, resolved.device)
@@ -128,8 +175,9 @@ class Recorder:
         own, final = self.data.valid(event.stage), self.data.final()
         folder = self.run.stage(event.stage)
         folder.mkdir(exist_ok=True)
-        self._predictions(f"s{event.stage}-{own.hw[0]}x{own.hw[1]}", own, event.own)
-        self._predictions(f"s{event.stage}-{final.hw[0]}x{final.hw[1]}", final, event.final)
+        for pictures, said in ((own, event.own), (final, event.final)):
+            name = f"s{event.stage}-{pictures.hw[0]}x{pictures.hw[1]}"
+            self._predictions(name, pictures, said.first, said.second)
         digest = self._weights(folder / "model.safetensors")
         document = self._scores(event, own, final) | {"sha256": digest}
         write_json(folder / "scores.json", document)
@@ -151,23 +199,42 @@ class Recorder:
         stage = self.trainer.recipe.stages[event.stage]
         return {
             "stage": event.stage,
-            "weights": "raw",
+            "weights": "ema" if self.trainer.ema else "raw",
+            "kept_epoch": event.kept,
             "size": list(own.hw),
             "final_size": list(final.hw),
-            "own": scores(event.own, own.labels),
-            "final": scores(event.final, final.labels),
+            "own": scores(event.own.first, own.labels),
+            "final": scores(event.final.first, final.labels),
+            **self._second_scores(event, own, final),
             "transform": _transform(self.data.transform(stage)),
             "final_transform": _transform(self.data.last()),
             "model": self._model(),
         }
 
+    def _second_scores(
+        self, event: StageDone, own: TestPictures, final: TestPictures
+    ) -> dict[str, Any]:
+        """The second target's scores, over the pictures that have that label."""
+        if event.own.second is None:
+            return {}
+        pairs = {"second_own": (event.own, own), "second_final": (event.final, final)}
+        found = {}
+        for name, (said, pictures) in pairs.items():
+            known = pictures.second >= 0
+            if known.any():
+                found[name] = scores(said.second[known], pictures.second[known])
+        return found
+
     def _model(self) -> dict[str, Any]:
         network = self.trainer.network
+        facts = self.data.facts()
         return {
             "name": network.spec.name,
             "num_classes": network.n_classes,
             "classes": list(self.data.parts.classes),
-            "target": self.data.facts().target,
+            "target": facts.target,
+            "second_target": self.trainer.recipe.dataset.second_target,
+            "second_classes": list(self.data.second_classes),
             "mean": list(network.mean),
             "std": list(network.std),
             "interpolation": network.interpolation,
@@ -177,7 +244,7 @@ class Recorder:
         """Write the weights whole or not at all; returns their sha256."""
         temporary = path.with_suffix(".tmp")
         state = {
-            k: v.detach().cpu().contiguous() for k, v in self.trainer.model.state_dict().items()
+            k: v.detach().cpu().contiguous() for k, v in self.trainer.judged.state_dict().items()
         }
         save_file(state, temporary)
         with open(temporary, "rb") as file:
@@ -185,16 +252,26 @@ class Recorder:
         os.replace(temporary, path)
         return checkpoint.sha256(path)
 
-    def _predictions(self, name: str, pictures: TestPictures, probs: np.ndarray) -> None:
-        """predictions/<name>.npz: item, target int64; probs (n, classes)."""
+    def _predictions(
+        self,
+        name: str,
+        pictures: TestPictures,
+        probs: np.ndarray,
+        second: np.ndarray | None = None,
+    ) -> None:
+        """predictions/<name>.npz: item, target int64; probs (n, classes); the second target's
+        second_target, second_probs where one is learnt."""
         buffer = io.BytesIO()
-        np.savez(buffer, item=pictures.items, target=pictures.labels, probs=probs)
+        more = {} if second is None else {"second_target": pictures.second, "second_probs": second}
+        np.savez(buffer, item=pictures.items, target=pictures.labels, probs=probs, **more)
         temporary = self.run.predictions / f".{name}.tmp"
         temporary.write_bytes(buffer.getvalue())
         os.replace(temporary, self.run.predictions / f"{name}.npz")
 
     def _save(self) -> None:
         """A checkpoint of just here. Events and steps come to the disk first."""
+        if self.waiting:
+            self._write_steps()
         self.work.writer.flush()
         trainer = self.trainer
         name = f"step-{trainer.step:08d}-{trainer.epochs_done:04d}-{trainer.stages_done:02d}"
@@ -204,6 +281,8 @@ class Recorder:
         self.work.tell("checkpoint", step=self.trainer.step, name=name)
 
     def _finished(self) -> None:
+        if self.waiting:
+            self._write_steps()
         last = len(self.trainer.recipe.stages) - 1
         self.work.tell(
             "finished",
@@ -233,6 +312,8 @@ def epoch_values(event: EpochDone) -> dict[str, Any]:
         "lr": event.lr,
         "pixels": event.pixels,
         "frozen": row.frozen,
+        "valid_size": _size(*event.size),
+        **({} if event.second_accuracy is None else {"second_accuracy": event.second_accuracy}),
     }
 
 

@@ -1,6 +1,8 @@
-"""Choices that the program makes for a run, with reasons: device, threads, precision, groups.
+"""Choices that the program makes for a run, with reasons: device, threads, precision, batch sizes.
 
-    resolved = resolve(recipe, network, device)
+    resolved = resolve(recipe, network, device, why, data_facts)
+    for choice in preflight(recipe, network, device, resolved.precision, resolved, n_train):
+        resolved = resolved.with_choice(*choice)          # parts, where memory is short
 
 Written once to resolved.json; resumes and baselines read it there, so that a probe's mood never
 separates two runs that are compared.
@@ -8,22 +10,27 @@ separates two runs that are compared.
 
 from __future__ import annotations
 
-import copy
 import os
-import time
-from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 
 from lab.errors import LabError
-from lab.recipe.facts import Resolved
+from lab.recipe.facts import DataFacts, Resolved
 from lab.recipe.model import Recipe
-from lab.train.evaluation import autocast
 from lab.train.model import Network
+from lab.workers.capacity import auto_batches, choose_batch, preflight
+from lab.workers.probe import forward_speed, probe_precision, step_speed
 
-PROBE_BATCH = {"cpu": 16, "cuda": 64}
-CLEARLY_FASTER = 1.05
+__all__ = [
+    "choose_batch",
+    "cores",
+    "forward_speed",
+    "pick_device",
+    "preflight",
+    "probe_precision",
+    "resolve",
+    "step_speed",
+]
 
 
 def pick_device(wish: str) -> tuple[str, str]:
@@ -47,91 +54,36 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def resolve(recipe: Recipe, network: Network, device: str, why_device: str) -> Resolved:
-    """Every choice with its reason."""
-    threads = recipe.threads or cores()
-    precision, why = recipe.precision, "the recipe says so"
-    if precision == "auto":
-        precision, why = probe_precision(recipe, network, device)
-    return Resolved(
+def resolve(
+    recipe: Recipe, network: Network, device: str, why: str, data_facts: DataFacts | None = None
+) -> Resolved:
+    """Every choice that can be made before the first stage, with its reason (`why`: the device's).
+
+    Batch sizes that are auto are chosen where `data_facts` say how many images there are.
+    """
+    precision, why_precision = chosen_precision(recipe, network, device)
+    resolved = Resolved(
         device=device,
         precision=precision,
-        threads=threads,
+        threads=recipe.threads or cores(),
         groups=network.groups,
         reasons={
-            "device": why_device,
-            "precision": why,
-            "threads": "the recipe says so" if recipe.threads else f"all {threads} cores",
+            "device": why,
+            "precision": why_precision,
+            "threads": "the recipe says so" if recipe.threads else f"all {cores()} cores",
             "groups": f"model.groups is {recipe.model.groups}",
         },
     )
+    if data_facts is not None:
+        for choice in auto_batches(recipe, data_facts.n_train, network, device, precision):
+            resolved = resolved.with_choice(*choice)
+    return resolved
 
 
-def probe_precision(recipe: Recipe, network: Network, device: str) -> tuple[str, str]:
-    """fp32 or bf16 by timing a few steps at the largest stage. Ties go to fp32."""
-    stage = max(recipe.stages, key=lambda s: s.hw[0] * s.hw[1])
-    batch = min(stage.batch_size, PROBE_BATCH[device.split(":")[0]])
-    speeds = {kind: step_speed(network, stage.hw, batch, kind, device) for kind in ("fp32", "bf16")}
-    faster = speeds["bf16"] > CLEARLY_FASTER * speeds["fp32"]
-    words = ", ".join(f"{kind} {speed:.0f}" for kind, speed in speeds.items())
-    return ("bf16" if faster else "fp32"), f"images/s in a timed probe at {stage.label} px: {words}"
-
-
-def step_speed(
-    network: Network,
-    size: tuple[int, int],
-    batch: int,
-    precision: str,
-    device: str,
-    steps: int = 3,
-    clock: Callable[[], float] = time.perf_counter,
-) -> float:
-    """Training images a second on a copy: weights, norm buffers, random state stay."""
-    with torch.random.fork_rng(devices=_cuda_indices(device)):
-        trial = copy.deepcopy(network)
-        trial.at_size(*size)
-        model = trial.model.to(device, memory_format=torch.channels_last).train()
-        x = torch.randn(batch, 3, *size, device=device).to(memory_format=torch.channels_last)
-        y = torch.zeros(batch, dtype=torch.long, device=device)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
-        times = [
-            _timed_step(model, optimizer, x, y, precision, device, clock) for _ in range(steps)
-        ]
-    return batch / min(times[1:])
-
-
-def forward_speed(
-    network: Network,
-    size: tuple[int, int],
-    batch: int,
-    precision: str,
-    device: str,
-    clock: Callable[[], float] = time.perf_counter,
-) -> float:
-    """Validation images a second, on a copy."""
-    trial = copy.deepcopy(network)
-    trial.at_size(*size)
-    model = trial.model.to(device, memory_format=torch.channels_last).eval()
-    x = torch.zeros(batch, 3, *size, device=device).to(memory_format=torch.channels_last)
-    times = []
-    with torch.inference_mode(), autocast(device, precision):
-        for _ in range(3):
-            since = clock()
-            model(x).float().sum().item()
-            times.append(clock() - since)
-    return batch / min(times[1:])
-
-
-def _timed_step(model, optimizer, x, y, precision, device, clock) -> float:
-    since = clock()
-    with autocast(device, precision):
-        loss = F.cross_entropy(model(x).float(), y)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    loss.item()
-    return clock() - since
-
-
-def _cuda_indices(device: str) -> list[int]:
-    return [torch.device(device).index or 0] if device.startswith("cuda") else []
+def chosen_precision(recipe: Recipe, network: Network, device: str) -> tuple[str, str]:
+    """(precision, reason): the recipe's, or by timing a few steps."""
+    if recipe.precision == "auto":
+        return probe_precision(recipe, network, device)
+    if recipe.precision == "fp16" and device == "cpu":
+        return "fp16", "the recipe says so; on a CPU it is slower than fp32"
+    return recipe.precision, "the recipe says so"

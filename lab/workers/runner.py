@@ -14,7 +14,7 @@ import platform
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import timm
@@ -26,16 +26,20 @@ from lab.jobs.device_lock import device_lock
 from lab.recipe.check import check, errors_of
 from lab.recipe.facts import Facts, Resolved
 from lab.recipe.model import Recipe
+from lab.recipe.stage import hw
 from lab.runs.events import EventWriter
 from lab.runs.folder import RunFolder
 from lab.schedules.plan import Plan, plan
-from lab.train import checkpoint
+from lab.scoring.start import start_weights
+from lab.train import checkpoint, remedies
+from lab.train.memory import has_batch_norm, shrink_words
 from lab.train.model import Network, build, check_size
 from lab.train.trainer import Trainer
+from lab.vision.resident import ResidentData, budget
 from lab.vision.rundata import RunData, open_run_data
 from lab.workers.context import Work
 from lab.workers.record import Recorder
-from lab.workers.resolve import cores, pick_device, resolve
+from lab.workers.resolve import cores, pick_device, preflight, resolve
 from lab.workers.state import Pulse
 from lab.workspace import Workspace, read_json, write_json
 
@@ -107,34 +111,45 @@ class _Training(Work):
         recipe = self.run.recipe()
         if problems := errors_of(check(recipe)):
             raise LabError.of(problems)
-        resolved = self._earlier_choices()
+        resolved = self._earlier_choices(recipe)
         chosen, why = pick_device(resolved.device if resolved else wish)
         stack.enter_context(device_lock(self.workspace, chosen, holder=f"run {self.run.id}"))
         torch.set_num_threads(resolved.threads if resolved else recipe.threads or cores())
         data = open_run_data(self.workspace, recipe, self.progress)
-        network = self._network(recipe, len(data.parts.classes))
+        network = self._network(recipe, data)
         data.mean, data.interpolation = network.mean, network.interpolation
         data.build(self.progress)
-        if resolved is None:
-            resolved = self._choose(recipe, network, data, chosen, why)
-        self._same_data(data)
         facts = Facts(data=data.facts())
         if problems := errors_of(check(recipe, facts)):
             raise LabError.of(problems)
-        the_plan = plan(recipe, facts, resolved)
-        trainer = Trainer(recipe, the_plan, resolved, data, network)
+        if resolved is None:
+            resolved = self._choose(recipe, network, data, chosen, why)
+        self._same_data(data)
+        remedies.apply(network.model, resolved.remedies)
+        trainer = Trainer(
+            recipe,
+            plan(recipe, facts, resolved),
+            resolved,
+            data if chosen == "cpu" else ResidentData(data, chosen, budget(chosen)),
+            network,
+            folder=self.run.path,
+            stopping=self.pulse.stopping,
+        )
         self._restore(trainer, recipe, resolved, data)
         self.pulse.set(status="running", device=resolved.device)
         Recorder(self, trainer, data).record()
 
-    def _network(self, recipe: Recipe, n_classes: int) -> Network:
-        groups = recipe.model.groups
-        network = build(recipe, n_classes, groups, recipe.stages[0].hw)
-        for size in {stage.hw for stage in recipe.stages} | {recipe.final_hw}:
+    def _network(self, recipe: Recipe, data: RunData) -> Network:
+        start = start_weights(self.workspace, recipe.model)
+        classes = [*data.parts.classes, *data.second_classes]
+        shape = (len(classes), recipe.model.groups, recipe.stages[0].hw)
+        network = build(recipe, *shape, start=start, classes=classes)
+        network.second_classes = len(data.second_classes)
+        for size in _sizes(recipe):
             check_size(network.model, recipe.model.name, *size)
         return network
 
-    def _earlier_choices(self) -> Resolved | None:
+    def _earlier_choices(self, recipe: Recipe) -> Resolved | None:
         """What an earlier attempt chose; for a baseline, what its reference run chose."""
         stored = read_json(self.run.resolved_file)
         if stored:
@@ -143,16 +158,23 @@ class _Training(Work):
         chosen = RunFolder(self.workspace.run(reference)).resolved() if reference else {}
         if not chosen:
             return None
-        words = dict.fromkeys(chosen["resolved"]["reasons"], f"as run {reference}")
-        resolved = Resolved(**{**chosen["resolved"], "reasons": words})
+        resolved = as_reference(Resolved(**chosen["resolved"]), recipe, reference)
+        if any(s.batch_size == "auto" for s in recipe.stages) and not resolved.stages:
+            return None
         document = {"resolved": resolved.as_dict(), "data": chosen["data"]}
-        write_json(self.run.resolved_file, {**document, "recipe": self.run.recipe().identity()})
+        write_json(self.run.resolved_file, {**document, "recipe": recipe.identity()})
         return resolved
 
     def _choose(
         self, recipe: Recipe, network: Network, data: RunData, device: str, why: str
     ) -> Resolved:
-        resolved = resolve(recipe, network, device, why)
+        self.progress("Choosing precision and batch", 0, 1)
+        facts = data.facts()
+        resolved = resolve(recipe, network, device, why, facts)
+        for choice in preflight(
+            recipe, network, device, resolved.precision, resolved, facts.n_train
+        ):
+            resolved = resolved.with_choice(*choice)
         document = {
             "resolved": resolved.as_dict(),
             "recipe": recipe.identity(),
@@ -178,7 +200,9 @@ class _Training(Work):
         checkpoint.sweep(self.run.checkpoints)
         found = checkpoint.load_newest(self.run.checkpoints, resolved.device)
         if found is None:
-            self.tell("run_started", **_about(recipe, resolved, data, trainer.plan))
+            about = _about(recipe, resolved, data, trainer.plan)
+            self.tell("run_started", **about, weights=trainer.network.source)
+            self._warn_of_parts(trainer)
         else:
             state, manifest, skipped = found
             trainer.restore(state)
@@ -189,6 +213,43 @@ class _Training(Work):
                 self.tell("warning", message=f"Checkpoint {name} is damaged; an older one is used.")
         for file, reason in data.skipped:
             self.tell("warning", message=f"{file} is left out: {reason}")
+
+    def _warn_of_parts(self, trainer: Trainer) -> None:
+        """Where the preflight cut batches: what stays as it was, and what does not."""
+        for index, stage in enumerate(trainer.recipe.stages):
+            micro = trainer.resolved.of_stage(index, "micro")
+            if micro:
+                batch = trainer.plan.of_stage(index)[0].batch
+                norms = has_batch_norm(trainer.model)
+                self.tell("warning", message=shrink_words(stage.hw, batch, micro, norms))
+
+
+def _sizes(recipe: Recipe) -> set[tuple[int, int]]:
+    """Every (height, width) that the network must take, ramps' first ones too."""
+    ramps = {hw(stage.ramp_from) for stage in recipe.stages if stage.ramp_from is not None}
+    return {stage.hw for stage in recipe.stages} | {recipe.final_hw} | ramps
+
+
+def as_reference(reference: Resolved, recipe: Recipe, run_id: str) -> Resolved:
+    """A reference run's choices for its baseline.
+
+    A baseline with several stages has the reference's own: it takes their rates and batches. One
+    with a single stage takes the rate of the first and the batch of the last, whose size it has.
+    How long a rule let a stage run, and parts that memory asked for, are the reference's alone.
+    """
+    words = f"as run {run_id}"
+    names = ("device", "precision", "threads", "groups", "remedies")
+    reasons = {name: words for name in names if name in reference.reasons}
+    resolved = replace(reference, stages={}, reasons=reasons)
+    last = max((int(number) for number in reference.stages), default=0)
+    alone = len(recipe.stages) == 1
+    for index in range(len(recipe.stages)):
+        sources = {"lr": 0 if alone else index, "batch_size": last if alone else index}
+        for name, source in sources.items():
+            value = reference.of_stage(source, name)
+            if value is not None:
+                resolved = resolved.with_choice(index, name, value, words)
+    return resolved
 
 
 def _about(recipe: Recipe, resolved: Resolved, data: RunData, the_plan: Plan) -> dict[str, Any]:
@@ -207,6 +268,8 @@ def _about(recipe: Recipe, resolved: Resolved, data: RunData, the_plan: Plan) ->
         },
         "data": facts.as_dict(),
         "groups": resolved.groups,
+        "stages": resolved.stages,
+        "remedies": resolved.remedies,
         "epochs": len(the_plan.epochs),
         "steps": the_plan.total_steps,
         "pixels": the_plan.total_pixels,

@@ -112,6 +112,15 @@ def calibrate(job: Job, request: dict[str, Any]) -> dict[str, Any]:
     return measure(job.workspace, recipe_from(request["recipe"]), job.device, job.progress)
 
 
+def lr_find(job: Job, request: dict[str, Any]) -> dict[str, Any]:
+    """Search for the rate of a `stage` of `recipe`; a later one begins with weights of `run`."""
+    from lab.recipe import recipe_from
+    from lab.workers.finder import find_lr
+
+    recipe, stage, run = recipe_from(request["recipe"]), request["stage"], request.get("run", "")
+    return find_lr(job.workspace, recipe, int(stage), job.device, job.progress, run)
+
+
 def tta(job: Job, request: dict[str, Any]) -> dict[str, Any]:
     """Test-time augmentation over the validation part of `run`, stored with the run."""
     from lab.scoring.inference import tta_run
@@ -141,6 +150,7 @@ TASKS: dict[str, Callable[[Job, dict[str, Any]], dict[str, Any]]] = {
     "import": import_data,
     "draw": draw_data,
     "calibrate": calibrate,
+    "lr-find": lr_find,
     "tta": tta,
     "export": export,
 }

@@ -64,19 +64,28 @@ def _blocks(plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _look(row: EpochRow) -> tuple[int, int, int, bool]:
-    return row.stage, row.height, row.width, row.frozen
+def _look(row: EpochRow) -> tuple[int, int, int, bool, bool]:
+    return row.stage, row.height, row.width, row.frozen, row.augmented
 
 
 def _hover(rows: list[EpochRow], plan: Plan) -> str:
     first = rows[0]
     total = len(plan.of_stage(first.stage))
     which = f"epoch {first.epoch + 1}" + (f" to {rows[-1].epoch + 1}" if len(rows) > 1 else "")
-    frozen = "<br>body frozen" if first.frozen else ""
+    size = fmt.size(first.height, first.width)
+    if first.runs:
+        size = f"{fmt.size(*first.runs[0][1:])} growing to {size}"
+    notes = {
+        "body frozen": first.frozen,
+        "head on cached activations": first.cached,
+        "no augmentation": not first.augmented,
+        "rate or batch chosen when it begins": not first.known,
+    }
+    said = "".join(f"<br>{words}" for words, holds in notes.items() if holds)
     return (
         f"<b>Stage {first.stage + 1}, {which} of {total}</b><br>"
-        f"{fmt.size(first.height, first.width)}, batch {first.batch}, {first.steps} steps<br>"
-        f"peak rate {fmt.rate(first.peak_lrs[-1])}, {fmt.pixels(first.pixels)} an epoch{frozen}"
+        f"{size}, batch {first.batch}, {first.steps} steps<br>"
+        f"peak rate {fmt.rate(first.peak_lrs[-1])}, {fmt.pixels(first.pixels)} an epoch{said}"
     )
 
 
@@ -97,6 +106,8 @@ def _rates(plan: Plan, axis: Axis) -> list[dict[str, Any]]:
     rates = [plan.lrs(step) for step in steps]
     x = axis.at_steps([step - 1 for step in steps])
     names = {-1: "rate"} if len(rates[0]) == 1 else {-1: "rate, head", 0: "rate, first layers"}
+    if not all(phase.known for phase in plan.phases):
+        names = {group: f"{name} (guessed: the finder decides)" for group, name in names.items()}
     return [
         {
             "type": "scatter", "mode": "lines", "x": x, "y": [rate[group] for rate in rates],

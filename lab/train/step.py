@@ -1,0 +1,180 @@
+"""One optimisation step: mix the batch, forward and backward in parts, then the optimizer.
+
+    steps = StepMaker(recipe, resolved, network, team)
+    steps.enter(stage, row); loss = steps.take(stage, row, within, x, y, rates, momentum)
+
+A step is a function of (weights, batch, seed, stage, epoch, step): nothing else is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from lab.methods import fixres, freezing
+from lab.methods.activations import head_logits
+from lab.methods.losses import cross_entropy, mixed_cross_entropy, two_target_loss
+from lab.methods.mixing import Mixed, mix, mix_rng
+from lab.recipe.facts import Resolved
+from lab.recipe.model import Recipe
+from lab.recipe.stage import Stage
+from lab.schedules.plan import EpochRow
+from lab.train.memory import NormGuard, parts_of, redo_in_smaller_parts, size_words
+from lab.train.model import Network
+from lab.train.optimizer import carry_over, make_optimizer, set_rates
+from lab.train.precision import Scaler, autocast
+from lab.train.team import Alone
+from lab.vision.draws import torch_seed
+
+Labels = torch.Tensor | Mixed
+
+
+class StepMaker:
+    """The optimizer with all that one step needs. `optimizer` is None before the first phase."""
+
+    def __init__(self, recipe: Recipe, resolved: Resolved, network: Network, team: Alone):
+        self.recipe, self.network, self.team = recipe, network, team
+        self.device, self.precision = resolved.device, resolved.precision
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.scaler = Scaler(self.device, self.precision)
+        self.micro = {int(n): c["micro"] for n, c in resolved.stages.items() if "micro" in c}
+        self._names: set[str] = set()
+        self._rebuilt()
+
+    @property
+    def model(self) -> torch.nn.Module:
+        return self.network.model
+
+    def enter(self, stage: Stage, row: EpochRow, waiting: dict[str, Any] | None = None) -> None:
+        """A fresh optimizer, as freezing and unfreezing both reset it (fastai); or a stored one."""
+        self._names = self.trainable(stage, row.frozen)
+        freezing.apply_trainable(self.model, self._names)
+        self.optimizer = make_optimizer(self.network, self._names, self.recipe, stage)
+        if waiting is not None:
+            self.optimizer.load_state_dict(waiting)
+        self._rebuilt()
+
+    def resized(self, stage: Stage) -> None:
+        """Parameters were replaced by a change of size: go on with the moments of the others."""
+        if self.optimizer is not None:
+            freezing.apply_trainable(self.model, self._names)
+            fresh = make_optimizer(self.network, self._names, self.recipe, stage)
+            carry_over(self.optimizer, self._named, fresh, dict(self.model.named_parameters()))
+            self.optimizer = fresh
+        self._rebuilt()
+
+    def take(
+        self,
+        stage: Stage,
+        row: EpochRow,
+        within: int,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        rates: tuple[float, ...],
+        momentum: float | None,
+    ) -> tuple[torch.Tensor, int | None]:
+        """One step. Returns the batch's mean loss, on its device, and into how many parts the batch
+        had to be cut from now on, None where nothing changed. Raises LabError where memory is too
+        short for any part."""
+        assert self.optimizer is not None
+        set_rates(self.optimizer, rates, momentum, self.recipe.optimizer)
+        where = (self.recipe.seed, row.stage, row.epoch, within)
+        labels: Labels = y
+        if row.augmented and not row.cached:
+            x, mixed = mix(x, y, stage.augment, mix_rng(*where))
+            labels = y if mixed is None else mixed
+        mine = self.team.mine(len(y))
+        x, labels, whole = x[mine], _rows(labels, mine), len(y)
+        self._mode(stage, row)
+        self.guard.save()
+        known = self.micro.get(row.stage, 1)
+
+        def attempt(micro: int) -> torch.Tensor:
+            torch.manual_seed(torch_seed(*where) + self.team.rank)
+            return self._backward(stage, row, x, labels, whole, micro)
+
+        def smaller(micro: int) -> None:
+            self.guard.put_back()
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.device.startswith("cuda"):
+                torch.cuda.empty_cache()
+
+        if self.team.size > 1:  # the others could not follow a second attempt
+            return self._finish(attempt(known)), None
+        at = size_words((x.shape[-2], x.shape[-1])) if x.ndim == 4 else ""
+        loss, micro = redo_in_smaller_parts(attempt, known, row.batch, smaller, at)
+        self.micro[row.stage] = micro
+        return self._finish(loss), micro if micro != known else None
+
+    def _finish(self, loss: torch.Tensor) -> torch.Tensor:
+        self.scaler.step(self.optimizer)
+        return loss
+
+    def _backward(
+        self, stage: Stage, row: EpochRow, x: torch.Tensor, labels: Labels, whole: int, micro: int
+    ) -> torch.Tensor:
+        """Gradients of the whole batch, taken in `micro` parts of a full batch; its mean loss."""
+        full = self.team.mine(row.batch)
+        share = full.stop - full.start
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=x.device)
+        for part in parts_of(len(x), micro, share):
+            rows = part.stop - part.start
+            with autocast(self.device, self.precision):
+                logits = self._logits(x[part], row)
+            loss = self.loss(logits.float(), _rows(labels, part), stage)
+            self.scaler.backward(loss * self.team.weight(rows, whole))
+            total = total + loss.detach() * (rows / len(x))
+        return self.team.mean(total, len(x), whole)
+
+    def _logits(self, x: torch.Tensor, row: EpochRow) -> torch.Tensor:
+        return head_logits(self.model, x, training=True) if row.cached else self.forward(x)
+
+    def loss(self, logits: torch.Tensor, labels: Labels, stage: Stage) -> torch.Tensor:
+        """The mean training loss of rows of logits (n, outputs)."""
+        smoothing = stage.label_smoothing
+        if self.network.second_classes:
+            sizes = (self.network.n_classes - self.network.second_classes,
+                     self.network.second_classes)  # fmt: skip
+            mixed = labels if isinstance(labels, Mixed) else None
+            hard = labels.first if isinstance(labels, Mixed) else labels
+            weight = self.recipe.dataset.second_weight
+            return two_target_loss(logits, hard, sizes, weight, smoothing, mixed)
+        if isinstance(labels, Mixed):
+            return mixed_cross_entropy(logits, labels, smoothing)
+        return cross_entropy(logits, labels, smoothing)
+
+    def _mode(self, stage: Stage, row: EpochRow) -> None:
+        if stage.trainable.startswith("last-norm"):
+            fixres.fixres_mode(self.model)
+        elif row.cached:
+            self.model.eval()
+        else:
+            frozen = row.frozen or stage.trainable == "head"
+            freezing.train_mode(self.model, frozen, self.recipe.model.frozen_norms_train)
+
+    def trainable(self, stage: Stage, frozen: bool) -> set[str]:
+        """Names of the parameters that learn. One group: there is nothing to freeze."""
+        if stage.trainable.startswith("last-norm"):
+            return fixres.fixres_parameters(self.model, affine=stage.trainable == "last-norm+head")
+        if stage.cached_activations:
+            return freezing.head_parameters(self.model)
+        if stage.trainable == "head" or (frozen and self.network.groups > 1):
+            norms = self.recipe.model.frozen_norms_train
+            return freezing.trainable_when_frozen(self.model, norms)
+        return {name for name, _ in self.model.named_parameters()}
+
+    def _rebuilt(self) -> None:
+        self._named = dict(self.model.named_parameters())
+        self.forward = self.team.wrap(self.model)
+        self.guard = NormGuard(self.model)
+
+
+def _rows(labels: Labels, at: slice) -> Labels:
+    if isinstance(labels, Mixed):
+        return replace(
+            labels, first=labels.first[at], second=labels.second[at], share=labels.share[at]
+        )
+    return labels[at]
