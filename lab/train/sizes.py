@@ -32,13 +32,15 @@ def size_kind(name: str) -> str:
 
 @lru_cache(maxsize=256)
 def probe_kind(name: str) -> str:
-    """`any`: as it is; `set`: by set_input_size; `build`: by `img_size`; `fixed`: its own only.
+    """`set`: by set_input_size; `any`: as it is; `build`: by `img_size`; `fixed`: its own only.
+
+    In this order: timm refuses to export a network that has set_input_size at a size never set.
 
     `fixed_input_size` in timm's configuration is over-cautious, so nothing but a pass counts; two
     passes, for one map of 1×1 broadcasts over any position embedding (pit, volo at 16 px).
     """
     can_set = hasattr(outline(name), "set_input_size")
-    for kind in ("any", "set", "build") if can_set else ("any", "build"):
+    for kind in ("set", "any", "build") if can_set else ("any", "build"):
         others = (side for side in USUAL if side != native_px(name))
         passed = (side for side in others if refusal(name, side, side, kind) is None)
         if len(list(islice(passed, 2))) == 2:

@@ -8,14 +8,21 @@ A step is a function of (weights, batch, seed, stage, epoch, step): nothing else
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from lab.methods import fixres, freezing
 from lab.methods.activations import head_logits
-from lab.methods.losses import cross_entropy, mixed_cross_entropy, two_target_loss
+from lab.methods.losses import (
+    Rows,
+    cross_entropy,
+    mixed_cross_entropy,
+    part_rows,
+    rows_of,
+    two_target_loss,
+)
 from lab.methods.mixing import Mixed, mix, mix_rng
 from lab.recipe.facts import Resolved
 from lab.recipe.model import Recipe
@@ -29,6 +36,16 @@ from lab.train.team import Alone
 from lab.vision.draws import torch_seed
 
 Labels = torch.Tensor | Mixed
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """This process's rows of a batch of `whole`, whose rows with labels `counted` says."""
+
+    x: torch.Tensor
+    labels: Labels
+    whole: int
+    counted: Rows
 
 
 class StepMaker:
@@ -86,14 +103,14 @@ class StepMaker:
             x, mixed = mix(x, y, stage.augment, mix_rng(*where))
             labels = y if mixed is None else mixed
         mine = self.team.mine(len(y))
-        x, labels, whole = x[mine], _rows(labels, mine), len(y)
+        batch = _Batch(x[mine], _rows(labels, mine), len(y), self._counted(labels))
         self._mode(stage, row)
         self.guard.save()
         known = self.micro.get(row.stage, 1)
 
         def attempt(micro: int) -> torch.Tensor:
             torch.manual_seed(torch_seed(*where) + self.team.rank)
-            return self._backward(stage, row, x, labels, whole, micro)
+            return self._backward(stage, row, batch, micro)
 
         def smaller(micro: int) -> None:
             self.guard.put_back()
@@ -103,7 +120,7 @@ class StepMaker:
 
         if self.team.size > 1:  # the others could not follow a second attempt
             return self._finish(attempt(known)), None
-        at = size_words((x.shape[-2], x.shape[-1])) if x.ndim == 4 else ""
+        at = "" if row.cached else size_words(row.size_at(within))
         loss, micro = redo_in_smaller_parts(attempt, known, row.batch, smaller, at)
         self.micro[row.stage] = micro
         return self._finish(loss), micro if micro != known else None
@@ -112,27 +129,36 @@ class StepMaker:
         self.scaler.step(self.optimizer)
         return loss
 
-    def _backward(
-        self, stage: Stage, row: EpochRow, x: torch.Tensor, labels: Labels, whole: int, micro: int
-    ) -> torch.Tensor:
+    def _backward(self, stage: Stage, row: EpochRow, batch: _Batch, micro: int) -> torch.Tensor:
         """Gradients of the whole batch, taken in `micro` parts of a full batch; its mean loss."""
         full = self.team.mine(row.batch)
         share = full.stop - full.start
         self.optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=x.device)
-        for part in parts_of(len(x), micro, share):
+        total, n = torch.zeros((), device=batch.x.device), len(batch.x)
+        for part in parts_of(n, micro, share):
             rows = part.stop - part.start
             with autocast(self.device, self.precision):
-                logits = self._logits(x[part], row)
-            loss = self.loss(logits.float(), _rows(labels, part), stage)
-            self.scaler.backward(loss * self.team.weight(rows, whole))
-            total = total + loss.detach() * (rows / len(x))
-        return self.team.mean(total, len(x), whole)
+                logits = self._logits(batch.x[part], row)
+            counted = part_rows(batch.counted, rows)
+            loss = self.loss(logits.float(), _rows(batch.labels, part), stage, counted)
+            self.scaler.backward(loss * self.team.weight(rows, batch.whole))
+            total = total + loss.detach() * (rows / n)
+        return self.team.mean(total, n, batch.whole)
 
     def _logits(self, x: torch.Tensor, row: EpochRow) -> torch.Tensor:
         return head_logits(self.model, x, training=True) if row.cached else self.forward(x)
 
-    def loss(self, logits: torch.Tensor, labels: Labels, stage: Stage) -> torch.Tensor:
+    def _counted(self, labels: Labels) -> Rows:
+        """Rows of the whole batch that have a first and a second label: parts divide by these."""
+        if not self.network.second_classes:
+            return float(len(labels.share if isinstance(labels, Mixed) else labels)), torch.ones(())
+        if isinstance(labels, Mixed):
+            return rows_of(labels.first, labels)
+        return rows_of(labels)
+
+    def loss(
+        self, logits: torch.Tensor, labels: Labels, stage: Stage, counted: Rows
+    ) -> torch.Tensor:
         """The mean training loss of rows of logits (n, outputs)."""
         smoothing = stage.label_smoothing
         if self.network.second_classes:
@@ -141,7 +167,7 @@ class StepMaker:
             mixed = labels if isinstance(labels, Mixed) else None
             hard = labels.first if isinstance(labels, Mixed) else labels
             weight = self.recipe.dataset.second_weight
-            return two_target_loss(logits, hard, sizes, weight, smoothing, mixed)
+            return two_target_loss(logits, hard, sizes, weight, smoothing, mixed, counted)
         if isinstance(labels, Mixed):
             return mixed_cross_entropy(logits, labels, smoothing)
         return cross_entropy(logits, labels, smoothing)
@@ -173,8 +199,4 @@ class StepMaker:
 
 
 def _rows(labels: Labels, at: slice) -> Labels:
-    if isinstance(labels, Mixed):
-        return replace(
-            labels, first=labels.first[at], second=labels.second[at], share=labels.share[at]
-        )
-    return labels[at]
+    return labels.part(at) if isinstance(labels, Mixed) else labels[at]

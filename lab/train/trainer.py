@@ -14,6 +14,7 @@ import copy
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from lab.recipe.stage import Stage
 from lab.schedules.finder import suggest
 from lab.schedules.plan import GUESSED_LR, EpochRow, Plan, make_plan
 from lab.schedules.rules import best_epoch, reason_to_end
+from lab.train import remedies
 from lab.train.judge import Judge, accuracy, log_loss, second_accuracy
 from lab.train.memory import has_batch_norm, shrink_words
 from lab.train.meter import LossMeter
@@ -186,11 +188,14 @@ class Trainer:
         """Take inputs of this size from now on; some networks replace parameters for that."""
         if size == self._size:
             return
-        self._size = size
+        self._size, averaged = size, None
+        if self.ema and self.network.size_is_built_in:
+            averaged = replace(self.network, model=self.ema.model).copy_at(*size).model
         if self.network.at_size(*size):
+            remedies.apply(self.model, self.resolved.remedies)
             self.steps.resized(stage)
             if self.ema:
-                self.ema.rebuild(self.model)
+                self.ema.rebuild(self.model, averaged)
 
     def _dropout(self, stage: Stage) -> float:
         return self.recipe.model.drop_rate if stage.dropout is None else stage.dropout

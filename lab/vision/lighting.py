@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from lab.recipe.augment import Augment
+from lab.vision.resident import sent
 
 DRAWS = 4
 
@@ -39,4 +40,4 @@ def normalise(x: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.T
 
 
 def _column(values: np.ndarray, like: torch.Tensor) -> torch.Tensor:
-    return torch.as_tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1, 1)
+    return sent(np.asarray(values, dtype=np.float32), like.device).view(-1, 1, 1, 1)

@@ -4,8 +4,7 @@
     matrices = matrices @ rand_matrices(augment, r, aspect)
     x = recolour(x, augment, r)
 
-Cubuk et al. 2019 (arXiv 1909.13719); ranges as in torchvision, magnitude 0..30, invert in the place
-of identity. All geometry comes before all colour, so that a picture is interpolated once.
+Cubuk et al. 2019 (arXiv 1909.13719); ranges as in torchvision, magnitude 0..30. All geometry comes before all colour, so that a picture is interpolated once.
 """
 
 from __future__ import annotations
@@ -158,13 +157,13 @@ def equalize(x: torch.Tensor, factor: torch.Tensor, share: float) -> torch.Tenso
     return (table.gather(1, flat).to(x.dtype) / 255).view(x.shape)
 
 
-def invert(x: torch.Tensor, factor: torch.Tensor, share: float) -> torch.Tensor:
-    """1 - x, whatever the strength."""
-    return 1 - x
+def identity(x: torch.Tensor, factor: torch.Tensor, share: float) -> torch.Tensor:
+    """The picture as it is: one of the paper's operations."""
+    return x
 
 
 COLOURS: tuple[Change, ...] = (
-    brightness, contrast, colour, sharpness, posterize, solarize, autocontrast, equalize, invert,
+    brightness, contrast, colour, sharpness, posterize, solarize, autocontrast, equalize, identity,
 )  # fmt: skip
 
 

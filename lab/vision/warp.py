@@ -15,6 +15,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from lab.vision.resident import sent
+
 MAX_SHRINK, MAX_OVERSAMPLE = 1.5, 4
 
 
@@ -47,7 +49,7 @@ def warp(
     out = torch.empty(len(canvas), 3, *size, device=canvas.device)
     for kind in kinds:
         rows = np.flatnonzero(finer == kind)
-        at = torch.from_numpy(rows).to(canvas.device)
+        at = sent(rows, canvas.device)
         part = (canvas[at], shapes[rows], matrices[rows])
         out[at] = _sampled(*part, size, pad_mode, int(kind))
     return out
@@ -63,11 +65,10 @@ def _sampled(
 ) -> torch.Tensor:
     """Pictures that are sampled equally finely."""
     points = _points(matrices, (size[0] * finer, size[1] * finer), canvas.device)
-    picture = torch.as_tensor(shapes[:, None, None, ::-1].copy(), dtype=torch.float32)
-    picture = picture.to(canvas.device)
+    picture = sent(shapes[:, None, None, ::-1].astype(np.float32), canvas.device)
     inside, points = _fold(points, picture, pad_mode)
     pixels = canvas.permute(0, 3, 1, 2).to(torch.float32)
-    extent = torch.tensor([canvas.shape[2], canvas.shape[1]], device=canvas.device)
+    extent = sent(np.array([canvas.shape[2], canvas.shape[1]]), canvas.device)
     grid = points * (2 / extent) - 1
     out = F.grid_sample(pixels, grid, "bilinear", "border", align_corners=False)
     if inside is not None:
@@ -93,7 +94,7 @@ def _points(matrices: np.ndarray, size: tuple[int, int], device: torch.device) -
     height, width = size
     x = (torch.arange(width, device=device) + 0.5) * (2 / width) - 1
     y = (torch.arange(height, device=device) + 0.5) * (2 / height) - 1
-    m = torch.as_tensor(matrices, dtype=torch.float32, device=device)[:, :, :, None, None]
+    m = sent(matrices.astype(np.float32), device)[:, :, :, None, None]
     across, down = x[None, None, :], y[None, :, None]
     depth = m[:, 2, 0] * across + m[:, 2, 1] * down + m[:, 2, 2]
     px = (m[:, 0, 0] * across + m[:, 0, 1] * down + m[:, 0, 2]) / depth

@@ -27,6 +27,7 @@ from lab.train.model import IMAGENET
 from lab.train.model_facts import model_facts as probe_model
 from lab.vision.draws import uniforms
 from lab.vision.loader import DRAWS, random_pixels
+from lab.vision.randaugment import rand_draws
 from lab.vision.transforms import test_transform
 from lab.workspace import Workspace, read_json, write_json
 
@@ -77,7 +78,8 @@ def _seen(
     kept = kept_pixels(picture, stage.stored_px)
     for draw in range(draws):
         u = uniforms(1, DRAWS, "preview", recipe.seed, roll, draw, item)
-        x = random_pixels([kept], stage, u)[0]
+        r = rand_draws(stage.augment, 1, "preview", recipe.seed, roll, draw, item)
+        x = random_pixels([kept], stage, u, r=r)[0]
         shown.append(("train", (x.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)))
     return shown
 
