@@ -181,6 +181,8 @@ def record(
     flags = " ".join(f"--{name} {found[name]}" for name in (*told, "threads"))
     size = measured["size"]
     command = f"python -m benchmarks.cached_activations --data PHOTOS {flags} --sizes {size}"
+    if len(wanted.arms) < len(ARMS):
+        command += " --arms " + " ".join(f"'{arm}'" for arm in wanted.arms)
     return f"cached-activations-{size}px", found | measured, command
 
 

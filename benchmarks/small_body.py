@@ -196,6 +196,7 @@ def write_body(
 
     to.mkdir(parents=True, exist_ok=True)
     save_file(body, to / "body.safetensors")
+    (to / "body.safetensors").chmod(0o644)  # safetensors makes files that only their owner reads
     about = {
         "what": "Body of a network that this project trained on pictures that this project drew. "
         "It has never seen a photo.",

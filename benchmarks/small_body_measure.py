@@ -38,7 +38,7 @@ LEAVES = {
 }
 FINE_TUNING = {"leaves": (96, 4), "photos": (64, 4)}  # size, epochs
 # Equal pixels: an epoch at 64 px costs a quarter of one at 128 px.
-SCHEDULES = {"growing": ((64, 4), (128, 2)), "fixed": ((128, 3),)}
+SCHEDULES = {"growing": ((64, 4), (128, 1)), "fixed": ((128, 2),)}
 ARMS = ("body", "random")
 LR, BATCH = 4e-3, 32
 

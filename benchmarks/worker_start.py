@@ -93,11 +93,20 @@ def launched(workspace: Workspace, recipe: Recipe, place: Path, how: str) -> dic
         workers.hand_over(worker, arguments_of(workspace, run), log)
     else:
         worker = cold(workspace, run, log)
-    found = first_times(run, since, worker)
+    try:
+        return first_times(run, since, worker)
+    finally:
+        ended(worker)
+
+
+def ended(worker: workers.Worker) -> None:
+    """Ask it to stop; kill it where it does not within a minute."""
     worker.stop()
+    until = time.monotonic() + 60
     while not worker.gone():
+        if time.monotonic() > until:
+            worker.kill()
         time.sleep(POLL_S)
-    return found
 
 
 def memory_of(workspace: Workspace, recipe: Recipe, place: Path) -> dict[str, Any]:
@@ -105,10 +114,13 @@ def memory_of(workspace: Workspace, recipe: Recipe, place: Path) -> dict[str, An
     run = create_run(workspace, recipe)
     worker = cold(workspace, run, place / "worker.log")
     most = {"rss_mb": 0.0, "anonymous_mb": 0.0}
-    while not worker.gone():
-        for name, value in held(worker.identity["pid"]).items():
-            most[name] = max(most[name], value)
-        time.sleep(POLL_S)
+    try:
+        while not worker.gone():
+            for name, value in held(worker.identity["pid"]).items():
+                most[name] = max(most[name], value)
+            time.sleep(POLL_S)
+    finally:
+        ended(worker)
     assert run.state()["status"] == "finished", run.state()
     return {**most, **{k: run.resolved()["resolved"][k] for k in ("precision", "threads")}}
 

@@ -12,6 +12,7 @@ from lab.errors import Problem
 from lab.recipe.check_stage import stage_problems, warn
 from lab.recipe.facts import DataFacts, Facts, ModelFacts
 from lab.recipe.model import Recipe
+from lab.recipe.models import SMALL_BODY
 from lab.recipe.stage import Stage, hw
 
 
@@ -68,6 +69,12 @@ def _recipe_problems(recipe: Recipe) -> Iterator[Problem]:
         )
     if recipe.model.weights == "file" and not recipe.model.file:
         yield Problem("model.file", "No weights file is named.", "Name a .safetensors file.")
+    if recipe.model.weights == "small-body" and recipe.model.name.split(".")[0] != SMALL_BODY:
+        yield Problem(
+            "model.name",
+            f"The lab's small body is a {SMALL_BODY}, not a {recipe.model.name}.",
+            f"Set model.name to {SMALL_BODY}, or model.weights to none.",
+        )
     if recipe.model.weights == "run" and not recipe.model.run:
         yield Problem("model.run", "No run is named to take weights from.", "Name a finished run.")
     second = recipe.dataset.second_target

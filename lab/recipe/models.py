@@ -11,6 +11,8 @@ from pathlib import Path
 
 from lab.recipe.facts import ModelFacts
 
+SMALL_BODY = "regnetx_002"  # the architecture of lab/train/small_body; a test compares them
+
 
 def shipped_model_facts(name: str) -> ModelFacts | None:
     """Facts of a timm architecture (its pretrained tag is ignored); None where not shipped."""

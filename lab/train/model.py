@@ -64,9 +64,13 @@ class Network:
     size: tuple[int, int] | None = None  # (height, width) px that it takes now; None: as made
     source: str = ""  # where its first weights are from, in words
 
+    def __post_init__(self) -> None:
+        if not self.size_is_built_in:
+            _say_any_size(self.model)
+
     @property
     def size_is_built_in(self) -> bool:
-        """Whether another size needs another model or other parameters."""
+        """Whether another size needs another model or may need other parameters."""
         return size_kind(self.spec.name) != "any"
 
     def at_size(self, height: int, width: int) -> bool:
@@ -135,6 +139,18 @@ class Network:
 
     def _present_size(self) -> tuple[int, int]:
         return self.size or tuple(self.model.pretrained_cfg["input_size"][-2:])
+
+
+def _say_any_size(model: nn.Module) -> None:
+    """Drop timm's `fixed_input_size` from a network that takes any size (xcit, twins, mvitv2 ...).
+
+    With it timm refuses to export the network at another size, and would build it for that size on
+    loading. It stands in the configuration and among the traits of the model.
+    """
+    for name in ("pretrained_cfg", "_traits"):
+        said = getattr(model, name, None) or {}
+        if said.get("fixed_input_size"):
+            setattr(model, name, {**said, "fixed_input_size": False})
 
 
 def _memory_format(model: nn.Module) -> torch.memory_format:

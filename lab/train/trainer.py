@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
-from lab.errors import LabError
-from lab.methods.cached_activations import ActivationCache
+from lab.errors import LabError, Stopped
+from lab.methods.cached_activations import ActivationCache, quiet
 from lab.methods.dropout import set_dropout
 from lab.methods.ema import Ema
 from lab.methods.lr_finder import LrCurve, find
@@ -73,10 +73,18 @@ class Trainer:
         team: Alone | None = None,
         folder: Path | None = None,  # for cached activations that outgrow the memory
         stopping: Callable[[], bool] = never,
+        progress: Callable[[str, int, int], None] = quiet,  # of what comes before a first step
     ):
         self.recipe, self.plan, self.resolved = recipe, plan, resolved
         self.data, self.network, self.clock = data, network, clock
-        self.team, self.folder, self.stopping = team or Alone(), folder, stopping
+        self.team, self.folder = team or Alone(), folder
+        self.stopping, self.progress = stopping, progress
+        if self.team.size > 1 and any(stage.cached_activations for stage in recipe.stages):
+            raise LabError(
+                "Cached activations are for one device: there is next to nothing to share.",
+                "Choose one device, or switch cached_activations off.",
+                where="stages",
+            )
         self.norm = Normalisation(network.mean, network.std, resolved.device)
         network.model.to(resolved.device, memory_format=torch.channels_last)
         self.steps = StepMaker(recipe, resolved, network, self.team)
@@ -212,6 +220,8 @@ class Trainer:
         if stage.lr != "finder" or self.resolved.of_stage(index, "lr") is not None:
             return
         curve = self.find_lr(index)
+        if curve.stopped == "asked":
+            raise Stopped
         found = suggest(curve.lrs, curve.losses)
         if found.valley is None:
             yield Warned(f"The finder gave no rate ({found.words}). {GUESSED_LR:g} is used.")
@@ -229,8 +239,13 @@ class Trainer:
         with torch.random.fork_rng(devices=devices):
             trial = Trainer(
                 self.recipe, self.plan, self.resolved, self.data, copy.deepcopy(self.network),
-                stopping=self.stopping,
+                folder=self.folder, stopping=self.stopping,
             )  # fmt: skip
+            first = self.plan.of_stage(stage)[0]
+            if first.cached:  # the body is asked once, for the search and the stage
+                self._resize(self.recipe.stages[stage], first.size_at(0))
+                self._cached(self.recipe.stages[stage], first)
+                trial._cache = self._cache
             return find(trial.trial_steps(stage, n, progress), n=n, stop=self.stopping)
 
     def trial_steps(
@@ -247,6 +262,8 @@ class Trainer:
 
         def step(lr: float) -> float:
             within, (x, y) = next(source)
+            if not row.cached:
+                self._resize(stage, (x.shape[-2], x.shape[-1]))
             rates = (lr,) * self.resolved.groups
             loss, _ = self.steps.take(stage, row, within, x, y, rates, None)
             if progress:
@@ -290,7 +307,7 @@ class Trainer:
             built = ActivationCache.build(
                 self.model, self.data.train(row.stage), self.data.valid(row.stage), stage, row,
                 self.recipe.seed, self.norm, self.resolved.device, self.resolved.precision,
-                self.folder, self.stopping,
+                self.folder, self.stopping, self.progress,
             )  # fmt: skip
             self._cache = row.stage, built
         return self._cache[1]

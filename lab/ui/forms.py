@@ -115,7 +115,7 @@ def field_input(
     key = editing.key(".".join(path))
     if word_of(info) is not None and value == word_of(info):
         st.text_input(
-            label or label_of(name, info), _words(value), disabled=True, help=help_of(info),
+            label or label_of(name, info), words_of(value), disabled=True, help=help_of(info),
             key=f"{key}.word", width=width,
         )  # fmt: skip
         return
@@ -129,7 +129,7 @@ def field_input(
     label = label or label_of(name, info)
     choices = get_args(kind) if get_origin(kind) is Literal else None
     if choices:
-        st.selectbox(label, choices, choices.index(value), format_func=_words, **common)
+        st.selectbox(label, choices, choices.index(value), format_func=words_of, **common)
     elif kind is bool:
         st.toggle(label, value, **common)
     elif kind in (int, float) and optional:
@@ -283,5 +283,6 @@ _SAID = {
 }
 
 
-def _words(choice: str) -> str:
+def words_of(choice: str) -> str:
+    """What people read for a choice."""
     return _SAID.get(choice, choice)

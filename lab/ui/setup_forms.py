@@ -5,6 +5,8 @@ data_form(recipe, facts);  network_form(recipe, facts);  rest_form(recipe)
 
 from __future__ import annotations
 
+from typing import get_args
+
 import streamlit as st
 
 from lab.data.catalog import list_datasets
@@ -14,12 +16,19 @@ from lab.recipe import Recipe
 from lab.recipe.dataset import DataSpec, Leaves, Split
 from lab.recipe.facts import Facts
 from lab.recipe.model import Evaluation, ModelSpec, Optimizer, Rules
-from lab.recipe.models import shipped_models
+from lab.recipe.models import SMALL_BODY, shipped_models
 from lab.recipe.stage import hw
 from lab.runs.index import list_runs
 from lab.ui import editing
 from lab.ui import format as fmt
-from lab.ui.forms import field_input, fields_row, optional_number
+from lab.ui.forms import (
+    field_input,
+    fields_row,
+    help_of,
+    label_of,
+    optional_number,
+    words_of,
+)
 from lab.ui.messages import plain
 from lab.ui.state import dataset_of, workspace
 
@@ -106,8 +115,11 @@ def network_form(recipe: Recipe, facts: Facts) -> None:
         on_change=_put_name, args=(key,),
         help="Cheapest first. Or type the name of any timm architecture.",
     )  # fmt: skip
-    shown = ["weights", "groups"] + (["file"] if model.weights == "file" else [])
-    fields_row(ModelSpec, model, shown, ("model",))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        _weights(model)
+        shown = ["groups"] + (["file"] if model.weights == "file" else [])
+        for name in shown:
+            field_input(ModelSpec, name, getattr(model, name), ("model", name), width=190)
     if model.weights == "run":
         _source_run(model)
     if facts.model:
@@ -120,6 +132,24 @@ def network_form(recipe: Recipe, facts: Facts) -> None:
         )
     elif model.name not in st.session_state.get(UNKNOWN, {}):
         _look_up(model.name)
+
+
+def _weights(model: ModelSpec) -> None:
+    """Where the weights start. The lab's own body is of one architecture: it comes with it."""
+    info, key = ModelSpec.model_fields["weights"], editing.key("model.weights")
+    options = get_args(info.annotation)
+    st.selectbox(
+        label_of("weights", info), options, options.index(model.weights), key=key, width=230,
+        format_func=words_of, help=help_of(info), on_change=_put_weights, args=(key,),
+    )  # fmt: skip
+
+
+def _put_weights(key: str) -> None:
+    values = dict(st.session_state[editing.OURS]["model"])
+    values["weights"] = st.session_state[key]
+    if values["weights"] == "small-body":
+        values |= {"name": SMALL_BODY, "groups": max(2, values["groups"])}
+    editing.put_value(("model",), values, anew=True)
 
 
 def _source_run(model: ModelSpec) -> None:

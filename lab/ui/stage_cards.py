@@ -19,6 +19,7 @@ from lab.schedules.budget import StageCost
 from lab.schedules.growth import matched_test_px
 from lab.ui import editing
 from lab.ui import format as fmt
+from lab.ui.finder import finder_panel
 from lab.ui.forms import field_input, fields_row, optional_number, simple, word_input
 from lab.ui.messages import plain
 from lab.ui.palette import size_colour
@@ -210,9 +211,19 @@ def _folded(row: str, stage: Stage) -> None:
                     _width(row, stage)
             _beside(title, row, stage)
         _augment(row, stage)
+        _find_rate(row)
         if rest := other_fields():
             st.caption("Other")
             fields_row(Stage, stage, rest, ("stages", row))
+
+
+def _find_rate(row: str) -> None:
+    """The learning-rate finder, drawn only while it is open."""
+    box = st.expander("Find a rate", key=f"schedule.find.{row}", on_change="rerun")
+    if box.open:
+        with box:
+            recipe, rows = editing.current()
+            finder_panel(recipe, rows.index(row), key=f"schedule.finder.{row}")
 
 
 def _always(stage: Stage) -> bool:
@@ -221,10 +232,7 @@ def _always(stage: Stage) -> bool:
 
 def _beside(title: str, row: str, stage: Stage) -> None:
     """What stands below a group of fields."""
-    if title == "Rate":
-        path = ("stages", row, "lr")
-        word_input(Stage, "lr", stage.lr, path, "Let the finder choose the rate as it begins")
-    elif title == "Framing" and (words := matched_words(stage)):
+    if title == "Framing" and (words := matched_words(stage)):
         st.caption(words)
     elif title.startswith("Batches"):
         path = ("stages", row, "batch_size")

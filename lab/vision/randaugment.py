@@ -4,7 +4,8 @@
     matrices = matrices @ rand_matrices(augment, r, aspect)
     x = recolour(x, augment, r)
 
-Cubuk et al. 2019 (arXiv 1909.13719); ranges as in torchvision, magnitude 0..30. All geometry comes before all colour, so that a picture is interpolated once.
+Cubuk et al. 2019 (arXiv 1909.13719); ranges as in torchvision, magnitude 0..30. All geometry comes
+before all colour, so that a picture is interpolated once.
 """
 
 from __future__ import annotations

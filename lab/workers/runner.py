@@ -134,6 +134,7 @@ class _Training(Work):
             network,
             folder=self.run.path,
             stopping=self.pulse.stopping,
+            progress=self.progress,
         )
         self._restore(trainer, recipe, resolved, data)
         self.pulse.set(status="running", device=resolved.device)

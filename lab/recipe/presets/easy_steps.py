@@ -1,5 +1,6 @@
 """easy-steps: the forum's recipe; the head first, on cached activations, then ever more of it."""
 
+from lab.recipe.models import SMALL_BODY
 from lab.recipe.presets.preset import Preset
 
 _SHARED = {"size": 128, "batch_size": 64, "resize": "crop", "min_scale": 0.75, "lr": "finder"}
@@ -31,7 +32,7 @@ EASY_STEPS = Preset(
         "search again because the size changed. Run both and compare."
     ),
     values={
-        "model": {"name": "small-body", "weights": "small-body", "groups": 3},
+        "model": {"name": SMALL_BODY, "weights": "small-body", "groups": 3},
         "stages": [
             {
                 "epochs": 2, "trainable": "head", "schedule": "constant",
