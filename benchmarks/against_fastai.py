@@ -17,12 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import beside, load, rounded
 from benchmarks.record import save
+from benchmarks.throughput import shown_arguments
 from lab.workers.allocator import keep_large_blocks
 
 MODEL = "resnet18"
@@ -32,6 +34,7 @@ BARS = {
     "score_fp32": dict.fromkeys((64, 128, 224), 3.0),
     "tta": dict.fromkeys((64, 128, 224), 6.0),
 }
+MEASURES = ("train", "validate", "score_fp32", "tta", "tta_fp32")
 STEPS = {64: 8, 128: 4, 224: 2}  # of a round: a few seconds on two cores
 VIEWS = 4
 
@@ -140,17 +143,19 @@ def quicker_workers(
     return max(tried, key=tried.get), {str(w): rounded(speed) for w, speed in tried.items()}
 
 
-def measured(lab: Side, fastai: Side, size: int, wanted: argparse.Namespace) -> list[dict]:
+def measured(
+    lab: Side, fastai: Side, size: int, wanted: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
     """Every measure at one size, rounds in turn."""
     steps = max(1, round(STEPS.get(size, 4) * wanted.effort))
-    about, rows, workers = lab.ask("about", size), [], {}
+    about, workers = lab.ask("about", size), {}
     choices = (0,) if wanted.cpu_seconds else (0, 2)
     lab.ask("train", size, n=3)
-    for what in ("train", "validate", "score_fp32", "tta", "tta_fp32"):
+    for what in wanted.measures:
         n = steps if what == "train" else wanted.images
         kind = {"score_fp32": "validate", "tta_fp32": "tta"}.get(what, what)
-        if kind == what:
-            workers[what] = quicker_workers(fastai, what, size, n, choices)
+        if kind not in workers:
+            workers[kind] = quicker_workers(fastai, kind, size, n, choices)
         ours, theirs = [], []
         for _ in range(wanted.rounds):
             ours.append(lab.ask(what, size, n=n))
@@ -160,9 +165,8 @@ def measured(lab: Side, fastai: Side, size: int, wanted: argparse.Namespace) -> 
         row["met"] = None if bar is None else row["ratio"]["median"] >= bar
         row |= {"lab_precision": "fp32" if what.endswith("fp32") else about["precision"]}
         row |= {"fastai_workers": workers[kind][0], "fastai_by_workers": workers[kind][1]}
-        rows.append({**row, "lab_why": about["why"]})
         show(row)
-    return rows
+        yield {**row, "lab_why": about["why"]}
 
 
 def show(row: dict[str, Any]) -> None:
@@ -179,6 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="a folder of class folders")
     parser.add_argument("--sizes", type=int, nargs="*", default=(64, 128, 224))
+    parser.add_argument("--measures", nargs="*", default=MEASURES, choices=MEASURES)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=192, help="validated and augmented")
@@ -192,15 +197,7 @@ def main() -> None:
     wanted.data = wanted.data.resolve()
     if wanted.side:
         return serve(wanted)
-    before = load()
-    with tempfile.TemporaryDirectory(prefix="lab-bench-") as place:
-        lab, fastai = Side("lab", wanted, place), Side("fastai", wanted, place)
-        try:
-            rows = [row for size in wanted.sizes for row in measured(lab, fastai, size, wanted)]
-        finally:
-            lab.close()
-            fastai.close()
-    found = {
+    about = {
         "model": MODEL,
         "batch": wanted.batch,
         "images": wanted.images,
@@ -208,15 +205,21 @@ def main() -> None:
         "fastai": version("fastai"),
         "fastai_item_px": wanted.item_px,
         "clock": "one thread's processor time" if wanted.cpu_seconds else "wall",
-        "load_before": before,
-        "load_after": load(),
-        "rows": rows,
+        "load_before": load(),
     }
-    sizes = " ".join(map(str, wanted.sizes))
-    command = f"python -m benchmarks.against_fastai --data {wanted.data.name} --sizes {sizes}"
-    command += " --cpu-seconds" if wanted.cpu_seconds else ""
-    command += f" --rounds {wanted.rounds} --images {wanted.images} --effort {wanted.effort:g}"
-    print(save(wanted.name, found, command), file=sys.stderr)
+    command = "python -m benchmarks.against_fastai " + " ".join(shown_arguments(sys.argv[1:]))
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="lab-bench-") as place:
+        lab, fastai = Side("lab", wanted, place), Side("fastai", wanted, place)
+        try:
+            for size in wanted.sizes:
+                for row in measured(lab, fastai, size, wanted):
+                    rows.append(row)  # saved as it grows: a long measurement may be cut off
+                    path = save(wanted.name, {**about, "load_after": load(), "rows": rows}, command)
+        finally:
+            lab.close()
+            fastai.close()
+    print(path, file=sys.stderr)
 
 
 if __name__ == "__main__":

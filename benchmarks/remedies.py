@@ -13,6 +13,10 @@ a Gram matrix of pixel pairs for them (loses to plain sums over pairs below 16 p
 above); products only for the weights' gradient of 4x4 maps (within 5 % of all three passes); 3x3
 products above 4x4 (128 channels on 6x6: 4.3 -> 6.5 ms); fp32 products as 1x1 convolutions (MKL
 again for one thread, 3x slower weights' gradients).
+Tried around the step: large pages (THP_MEM_ALLOC_ENABLE), in processes of their own, four turns:
+-3 to +6 %, within the noise, for 40 MB more. A thread that makes the next batch (2 threads, 2
+cores, a busy machine, best of 7): mobilenetv4_conv_small at 64 px 326 -> 230, lcnet_100 at 128 px
+398 -> 323 images/s: no sign that it pays; it takes cores from the step.
 """
 
 from __future__ import annotations
@@ -26,9 +30,9 @@ from typing import Any
 from benchmarks.record import save
 
 NETWORKS = "resnet18,resnet10t,vit_tiny_patch16_224,convnext_atto,mobilenetv4_conv_small,lcnet_100"
-TURNS = 5
+TURNS = 4
 IDEAS = ("plain", "contiguous weights", "flush denormals", "optimizer foreach", "optimizer loop",
-         "zeroed gradients", "no mkldnn")  # fmt: skip
+         "zeroed gradients")  # fmt: skip
 
 
 def network(name: str, size: int) -> Any:
@@ -107,12 +111,10 @@ def _setting(idea: str):
     import torch
 
     torch.set_flush_denormal(idea == "flush denormals")
-    torch.backends.mkldnn.set_flags(idea != "no mkldnn")
     try:
         yield
     finally:
         torch.set_flush_denormal(False)
-        torch.backends.mkldnn.set_flags(True)
 
 
 def main() -> None:
@@ -123,6 +125,7 @@ def main() -> None:
     parser.add_argument("--precisions", default="fp32,bf16")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--wall", action="store_true")
+    parser.add_argument("--ideas", default="resnet18,mobilenetv4_conv_small,vit_tiny_patch16_224")
     parser.add_argument("--ideas-at", type=int, default=64)
     wanted = parser.parse_args()
     from lab.workers.allocator import keep_large_blocks
@@ -140,7 +143,7 @@ def main() -> None:
                 speeds = remedies(name, size, precision, wanted.batch, clock)
                 rows.append({"network": name, "size": size, "precision": precision, **speeds})
                 print(name, size, precision, speeds, flush=True)
-            if wanted.ideas_at:
+            if name in wanted.ideas.split(","):
                 found = ideas(name, wanted.ideas_at, precision, wanted.batch, clock)
                 tried.append({"network": name, "precision": precision, **found})
                 print(name, "ideas", precision, found, flush=True)

@@ -22,7 +22,7 @@ from benchmarks.record import machine
 from lab.workers.allocator import keep_large_blocks
 
 VALID_N, VALID_SEED = 2000, 1  # the held-out pictures; those trained on have seed 0
-NETWORK = "regnetx_002"
+NETWORK = "regnetx_002"  # why: records/*-small-body-choice.json
 PAUSE_S = 60  # least time between two checkpoints
 
 
@@ -245,6 +245,7 @@ def main() -> None:
     other = verbs.add_parser("measure", help="transfer, against random weights")
     other.add_argument("what", choices=("transfer", "sizes"))
     other.add_argument("--photos", default="", help="a zip of class folders; without: leaves only")
+    other.add_argument("--data", default="all", choices=("all", "leaves", "photos"))
     other.add_argument("--seeds", type=int, default=3)
     other.add_argument("--body", default=str(own), help="another folder as `train --to` wrote it")
     for verb in (one, other):

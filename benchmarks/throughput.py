@@ -97,24 +97,24 @@ def main() -> None:
     parser.add_argument("--name", default="throughput", help="of the record")
     wanted = parser.parse_args()
     keep_large_blocks()
-    before, rows = load(), []
+    about = {
+        "batch": wanted.batch,
+        "device": wanted.device,
+        "clock": "one thread's processor time" if wanted.cpu_seconds else "wall",
+        "bar": BAR,
+        "load_before": load(),
+    }
+    command = "python -m benchmarks.throughput " + " ".join(shown_arguments(sys.argv[1:]))
+    rows = []
     with tempfile.TemporaryDirectory(prefix="lab-bench-") as place:
         workspace = Workspace(Path(place)).create()
         for model in wanted.models:
             for size in wanted.sizes or (*SIZES, *MORE.get(model, ())):
                 rows.append(measured(model, size, wanted, workspace))
+                found = {**about, "load_after": load(), "rows": rows}
+                path = save(wanted.name, found, command.strip())  # as it grows
                 gc.collect()
-    found = {
-        "batch": wanted.batch,
-        "device": wanted.device,
-        "clock": "one thread's processor time" if wanted.cpu_seconds else "wall",
-        "bar": BAR,
-        "load_before": before,
-        "load_after": load(),
-        "rows": rows,
-    }
-    command = "python -m benchmarks.throughput " + " ".join(shown_arguments(sys.argv[1:]))
-    print(save(wanted.name, found, command.strip()), file=sys.stderr)
+    print(path, file=sys.stderr)
 
 
 def shown_arguments(arguments: list[str]) -> list[str]:

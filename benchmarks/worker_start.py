@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -199,6 +200,7 @@ def main() -> None:
     wanted = parser.parse_args()
     if wanted.bare:
         return bare(wanted)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))  # workers outlive us otherwise
     before = load()
     with tempfile.TemporaryDirectory(prefix="lab-bench-") as folder:
         place = Path(folder)

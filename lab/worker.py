@@ -1,6 +1,6 @@
 """The worker process: one run or one task, then it ends.
 
-    python -m lab.worker --workspace DIR run RUN_ID --attempt 0 [--device cpu]
+    python -m lab.worker --workspace DIR run RUN_ID --attempt 0 [--device cuda:0,cuda:1]
     python -m lab.worker --workspace DIR task TASK_ID [--device cpu]
     python -m lab.worker --spare     imports torch, then takes one of the above from its input
 
@@ -30,9 +30,10 @@ def train_in_process(
     on_event: Callable[[dict[str, Any]], None],
 ) -> int:
     """What `lab train` does in the foreground. Returns the exit code."""
-    from lab.workers.runner import execute
+    from lab.workers.together import killed, train
 
-    return execute(workspace, run, attempt, device, on_event)
+    code = train(workspace, run, attempt, device, on_event)
+    return code if code >= 0 else killed(run, attempt, code)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,10 +44,14 @@ def main(arguments: Sequence[str]) -> int:
         return _spare()
     workspace = Workspace(Path(wanted.workspace))
     if wanted.what == "run":
-        from lab.workers.runner import execute
+        from lab.workers import together
 
         run = RunFolder(workspace.run(wanted.id))
-        return execute(workspace, run, wanted.attempt, wanted.device)
+        work = together.part if together.inside() else together.train
+        code = work(workspace, run, wanted.attempt, wanted.device)
+        if code < 0:  # of several processes one was killed: the supervisor sees us die of it
+            os.kill(os.getpid(), -code)
+        return code
     from lab.workers.tasks import perform
 
     return perform(workspace, wanted.id, wanted.device)
@@ -68,8 +73,8 @@ def _spare() -> int:
     import timm  # noqa: F401
     import torch  # noqa: F401
 
-    import lab.workers.runner
-    import lab.workers.tasks  # noqa: F401
+    import lab.workers.tasks
+    import lab.workers.together  # noqa: F401
 
     line = sys.stdin.readline()
     if not line.strip():

@@ -21,6 +21,8 @@ st.write(
     f"{fmt.count(len(info['model']['classes']))} classes, {fmt.percent(error)} error at {size} on "
     f"{fmt.count(info['final']['n'])} validation pictures."
 )
+if words := take_home.second_words(info):
+    st.write(plain(words))
 
 # Make it, or fetch it
 if found is None:

@@ -20,6 +20,9 @@ if said is None:
         icon=":material/error:",
     )
     st.stop()
+if second := info["model"].get("second_target"):
+    first = info["model"].get("target") or "the first label"
+    st.caption(plain(f"It learnt two labels. Here is {first}; for {second} see the Runs page."))
 
 # Over the whole validation part: look again, and what that changed
 st.subheader("Over all validation pictures", anchor=False)

@@ -8,15 +8,37 @@ from lab.schedules.budget import forecast
 from lab.ui import charts, editing, tasks
 from lab.ui import format as fmt
 from lab.ui.draft_tools import json_tools, link_tools, open_link, presets
-from lab.ui.launch import SAID, device_here, guess_inputs, launch, offered, plan_of
+from lab.ui.launch import (
+    device_here,
+    grows,
+    guess_inputs,
+    launch,
+    offered,
+    plan_of,
+    said_of,
+)
 from lab.ui.live_chart import live_chart
 from lab.ui.messages import guard, plain, show_problems
 from lab.ui.run_actions import WATCHED
-from lab.ui.setup_forms import data_form, network_form, rest_form, unknown_network
-from lab.ui.stage_cards import row_of, stage_cards
+from lab.ui.setup_forms import (
+    data_form,
+    network_form,
+    rest_form,
+    source_words,
+    unknown_network,
+)
+from lab.ui.stage_cards import note, row_of, stage_cards
 from lab.ui.stage_tools import stage_tools
 from lab.ui.stage_views import stage_views
 from lab.ui.state import facts_of, workspace
+
+# One choice of baselines for each set of those that are offered: (grows, two labels).
+AGAINST = {
+    (True, False): "schedule.against",
+    (True, True): "schedule.against.two",
+    (False, False): "schedule.against.one_size",
+    (False, True): "schedule.against.one_size.two",
+}
 
 
 def cost_line() -> None:
@@ -32,12 +54,21 @@ def cost_line() -> None:
                      disabled=bool(errors) or tasks.busy("schedule")):  # fmt: skip
             with guard():
                 tasks.start("schedule", "calibrate", {"recipe": recipe.dump()})
-    st.caption(
-        f"{share} of the pixels of the same {recipe.total_epochs} epochs at {size}. "
-        f"Time: {plain(cost.basis)}."
-    )
+    against = f"{share} of the pixels of the same {recipe.total_epochs} epochs at {size}. "
+    basis = plain(cost.basis)
+    if cost.seconds is None:
+        basis = "not known, because this network was never timed here. Measure it, or just launch"
+    st.caption(f"{against if grows(recipe) else ''}Time: {basis}.")
     if tasks.watch("schedule", ("calibrate",)) is not None:
         st.rerun()
+
+
+def notes(part: str) -> None:
+    """What is doubtful or wrong with a part of the recipe, beside it; '': with the rest."""
+    for problem in problems:
+        of = problem.where.partition(".")[0]
+        if row_of(problem) is None and (of if of in ("dataset", "model") else "") == part:
+            note(problem)
 
 
 st.title("How should the sizes grow?")
@@ -50,6 +81,8 @@ with guard():
     recipe, rows = editing.current()
     facts = facts_of(recipe, device_here(workspace()))
 presets(recipe)
+if recipe.model.weights == "run" and recipe.model.run:
+    st.markdown(f"It goes on from the weights of {plain(source_words(recipe.model))}.")
 
 plan = plan_of(recipe, facts)
 cost = forecast(recipe, plan, facts)
@@ -57,7 +90,10 @@ problems = [*check(recipe, facts), *unknown_network(recipe)]
 errors = errors_of(problems)
 show_problems(editing.refused())
 if plan.epochs:
-    live_chart(charts.timeline(plan), key="schedule.timeline", height=300)
+    found_later = {index for index, stage in enumerate(recipe.stages) if stage.lr == "finder"}
+    live_chart(charts.timeline(plan, found_later), key="schedule.timeline", height=300)
+    if words := charts.key_words(plan, found_later):
+        st.caption(words)
     cost_line()
 
 with st.container(horizontal=True, vertical_alignment="center"):
@@ -69,10 +105,12 @@ left, right = st.columns(2, gap="large")
 with left:
     st.subheader("The pictures")
     data_form(recipe, facts)
+    notes("dataset")
 with right:
     st.subheader("The network")
     network_form(recipe, facts)
-show_problems(problem for problem in problems if row_of(problem) is None)
+    notes("model")
+notes("")
 more = st.expander(
     "More: optimizer, seed, division, scores", key="schedule.rest", on_change="rerun"
 )
@@ -93,7 +131,7 @@ else:
 with st.container(border=True, key="schedule-launch"):
     st.subheader("What do you expect?")
     st.caption("Your guess is kept with the run and shown beside the result. You may skip it.")
-    guess = guess_inputs("schedule")
+    guess = guess_inputs("schedule", grows(recipe))
     with st.container(horizontal=True):
         key = editing.key("name")
         st.text_input(
@@ -109,9 +147,12 @@ with st.container(border=True, key="schedule-launch"):
         "Notes", recipe.notes, key=key, max_chars=10_000, height=68, on_change=editing.put,
         args=(("notes",), key), width=620, placeholder="what you want to find out",
     )  # fmt: skip
+    others = {name: said_of(name, recipe) for name in offered(recipe)}
+    usual = ["fixed-same-epochs"] if grows(recipe) else []
     baselines = st.multiselect(
-        "Also run, for a fair comparison", offered(recipe), ["fixed-same-epochs"],
-        key="schedule.against", format_func=SAID.get, persist_state="session", width=620,
+        "Also run, for a fair comparison", list(others), usual, disabled=not others,
+        key=AGAINST[grows(recipe), bool(recipe.dataset.second_target)], format_func=others.get,
+        persist_state="session", placeholder="nothing else", width=620,
         help="They start by themselves, one after the other, with the same pictures and seed.",
     )  # fmt: skip
     if errors:

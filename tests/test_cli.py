@@ -51,7 +51,9 @@ def words(done: Done) -> str:
 
 def test_help_names_every_command(tmp_path):
     done = lab("--help", workspace=tmp_path, as_json=False)
-    commands = "serve train runs resume stop rebuild data lr-find evaluate tta compare predict export"
+    commands = (
+        "serve train runs resume stop rebuild data lr-find evaluate tta compare predict export"
+    )
     assert all(f"  {name} " in done.out for name in commands.split())
 
 

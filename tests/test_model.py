@@ -1,14 +1,20 @@
-"""Networks: groups, sizes, first weights, shipped facts against fresh probes."""
+"""Networks: groups, sizes, last norm, dropout, shipped facts against fresh probes."""
+
+import copy
 
 import pytest
 import torch
 from small import small_recipe
+from torch import nn
 
 from lab.errors import LabError
-from lab.methods.fixres import last_norm
+from lab.methods.dropout import classifier_dropout, set_dropout
+from lab.methods.fixres import adapts_nothing, fixres_mode, fixres_parameters, last_norm
+from lab.methods.freezing import is_norm
 from lab.recipe.models import shipped_model_facts, shipped_models
+from lab.train.architectures import outline
 from lab.train.model import build, check_size
-from lab.train.model_facts import model_facts
+from lab.train.model_facts import SHIPPED, model_facts
 
 
 def network(name: str, groups: int = 3, seed: int = 0):
@@ -76,3 +82,106 @@ def test_known_multiply_adds_of_resnet18():
 def test_models_come_cheapest_first():
     costs = [shipped_model_facts(name).gmacs_at_native for name in shipped_models()]
     assert costs == sorted(costs)
+
+
+# --- the last norm (FixRes) and dropout
+
+
+@pytest.mark.parametrize(
+    ("name", "norm"),
+    [
+        ("resnet18", "layer4.1.bn2"),
+        ("resnet10t", "layer4.0.bn2"),  # not layer4.0.downsample.2, which runs after it
+        ("resnetv2_50", "norm"),
+        ("convnext_atto", "head.norm"),  # after the pooling
+        ("efficientnet_b0", "bn2"),
+        ("mobilenetv3_large_100", "blocks.6.0.bn1"),
+        ("mobilenetv4_conv_small", "norm_head"),  # after the pooling
+        ("vit_tiny_patch16_224", "norm"),
+        ("swin_tiny_patch4_window7_224", "norm"),
+        ("densenet121", "features.norm5"),
+        ("regnety_004", "s4.b6.conv3.bn"),
+    ],
+)
+def test_the_last_norm_is_the_last_one_to_run_on_the_main_path(name, norm):
+    model = copy.deepcopy(outline(name))
+    ran = []
+    for path, module in model.named_modules():
+        if is_norm(module) and "downsample" not in path:
+            module.register_forward_hook(lambda *_, path=path: ran.append(path))
+    side = model.pretrained_cfg["input_size"][-1]
+    model(torch.empty(1, 3, side, side, device="meta"))
+    assert last_norm(model)[0] == ran[-1] == norm
+
+
+def test_a_block_without_norms_is_no_norm_whatever_it_is_called():
+    assert last_norm(outline("nfnet_f0")) is None
+
+
+def test_a_head_with_a_norm_in_it_is_no_norm():
+    assert not is_norm(outline("test_convnext").head)
+
+
+def test_the_authors_variant_trains_the_classifier_alone():
+    model = network("test_resnet").model
+    assert fixres_parameters(model, affine=False) == {"fc.weight", "fc.bias"}
+
+
+def test_statistics_of_the_last_norm_alone_adapt():
+    model = network("test_resnet").model
+    fixres_mode(model)
+    last, earlier = model.layer4[0].bn2, model.layer4[0].bn1
+    before = last.running_mean.clone(), earlier.running_mean.clone()
+    model(torch.randn(4, 3, 64, 64))
+    assert not torch.equal(last.running_mean, before[0])
+    assert torch.equal(earlier.running_mean, before[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "nothing"), [("resnet18", False), ("convnext_atto", True), ("vgg11", True)]
+)
+def test_without_running_statistics_nothing_adapts(name, nothing):
+    assert adapts_nothing(outline(name)) is nothing
+
+
+def dropped_share(model: nn.Module, rate: float) -> float:
+    """The share of zeros that the classifier is given, beyond those without dropout."""
+    seen = []
+    classifier = model.get_classifier()
+    hook = classifier.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    torch.manual_seed(0)
+    x = torch.randn(8, 3, 64, 64)
+    for share in (0.0, rate):
+        set_dropout(model, share)
+        with torch.no_grad():
+            model.train()(x)
+    hook.remove()
+    zeros = [(given == 0).float().mean().item() for given in seen]
+    return (zeros[1] - zeros[0]) / (1 - zeros[0])
+
+
+QUICK = ["test_resnet", "test_convnext", "test_vit", "lcnet_050", "regnetx_002", "mixer_s32_224"]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_dropout_zeroes_its_share_of_what_the_classifier_is_given(name):
+    assert dropped_share(network(name).model, 0.5) == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name not in QUICK])
+def test_dropout_works_on_every_shipped_architecture(name):
+    assert dropped_share(network(name).model, 0.5) == pytest.approx(0.5, abs=0.06)
+
+
+def test_dropout_of_the_classifier_leaves_attention_alone():
+    model = network("test_vit").model
+    set_dropout(model, 0.4)
+    rates = {path: m.p for path, m in model.named_modules() if isinstance(m, nn.Dropout)}
+    assert {path for path, rate in rates.items() if rate} == {"head_drop"}
+
+
+def test_dropout_set_is_dropout_read():
+    model = network("test_resnet").model
+    set_dropout(model, 0.25)
+    assert classifier_dropout(model) == 0.25

@@ -168,3 +168,19 @@ def test_a_package_that_was_not_compared_says_so() -> None:
 def test_the_download_is_named_after_run_and_size() -> None:
     info = {"final_size": [96, 128]}
     assert take_home.file_name("My run: *best*", info) == "my-run-best-96x128px.zip"
+
+
+def test_a_model_of_two_labels_says_what_else_it_answers(show: Show, workspace: Workspace) -> None:
+    run = fake_run(workspace, "finished")
+    scores = run.scores(LAST)
+    model = {"target": "disease", "second_target": "variety", "second_classes": ["a", "b", "c"]}
+    scores |= {"model": {**scores["model"], **model}, "second_final": {"error_rate": 0.25}}
+    write_json(run.stage(LAST) / "scores.json", scores)
+    said = _texts(show())
+    assert "It answers for a second label too: variety, 3 classes, 25.0\u202f% error." in said
+    assert "Its outputs follow those of disease." in said
+
+
+def test_a_model_of_one_label_says_nothing_of_a_second(show: Show, workspace: Workspace) -> None:
+    fake_run(workspace, "finished")
+    assert "second label" not in _texts(show())

@@ -152,13 +152,6 @@ def test_taking_a_suggestion_changes_the_rate_of_its_stage_alone_and_keeps_the_c
     assert "Valley 8.3e-3" in texts(page)
 
 
-def test_the_finder_may_be_left_to_choose_when_the_stage_begins(workspace):
-    page = opened()
-    press(page, "Let the finder choose at the start", 1)
-    assert [stage.lr for stage in draft(page).stages] == [3e-3, "finder"]
-    assert button(page, "The finder chooses at the start").disabled
-
-
 def test_a_curve_that_says_nothing_shows_its_words_and_no_rate(workspace):
     nothing = dict.fromkeys(("valley", "minimum", "steep", "slide"))
     remember(workspace, small_recipe(), 0, words="The curve is flat.", **nothing)

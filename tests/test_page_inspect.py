@@ -20,7 +20,7 @@ from lab.ui import look_again
 from lab.ui.choose import told_apart
 from lab.ui.evidence import Evidence, disagreement, evidence, in_cell, picked
 from lab.ui.views import shown_classes
-from lab.workspace import Workspace
+from lab.workspace import Workspace, write_json
 
 PAGE = Path(__file__).resolve().parents[1] / "pages" / "inspect.py"
 LAST = len(preset_recipe("quick").stages) - 1
@@ -284,3 +284,11 @@ def test_the_verdict_is_in_words(corrected: int, corrupted: int, p: float, words
     said = look_again.summary_words(report)
     assert words in said
     assert "5 looks" in said
+
+
+def test_a_run_of_two_labels_says_which_one_is_inspected(show: Show, workspace: Workspace) -> None:
+    run = fake_run(workspace, "finished")
+    scores = run.scores(LAST)
+    scores["model"] |= {"target": "disease", "second_target": "variety"}
+    write_json(run.stage(LAST) / "scores.json", scores)
+    assert "It learnt two labels. Here is disease; for variety see" in _texts(show())

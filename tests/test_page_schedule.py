@@ -20,7 +20,8 @@ from lab.runs.folder import all_runs
 from lab.ui import editing
 from lab.ui.forms import help_of, label_of, simple
 from lab.ui.lesson_link import LONGEST_TEXT, pack, unpack
-from lab.ui.stage_cards import FOLDED, FRONT, other_fields, row_of
+from lab.ui.stage_cards import row_of
+from lab.ui.stage_more import AUGMENT, BESIDE_AUGMENT, FOLDED, FRONT, other_fields
 from lab.workspace import Workspace
 
 APP = Path(__file__).resolve().parents[1] / "app.py"
@@ -269,9 +270,10 @@ def test_a_link_names_no_folder_of_this_machine(dataset):
 
 
 def test_every_field_of_a_stage_has_an_input_and_help():
-    shown_fields = {"size", "augment", "ramp_from", *FRONT, *other_fields()}
+    shown_fields = {"size", "augment", "ramp_from", *FRONT, *BESIDE_AUGMENT, *other_fields()}
     shown_fields |= {name for names in FOLDED.values() for name in names}
     assert shown_fields == set(Stage.model_fields)
+    assert set(AUGMENT) == set(Augment.model_fields)
     for part in (Stage, Augment):
         for name, info in part.model_fields.items():
             assert help_of(info), name

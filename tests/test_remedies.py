@@ -14,7 +14,7 @@ from lab.errors import LabError
 from lab.train.depthwise import pair_sums
 from lab.train.model import Network
 from lab.train.remedies import REMEDIES, apply, remedies_for, remove
-from lab.workers.probe_remedies import PLAIN, probe_remedies, race_setups, worth_it
+from lab.workers.probe_remedies import ALL, PLAIN, probe_remedies, race_setups, worth_it
 from tests.small import small_recipe
 
 NETWORKS = {"test_resnet": 32, "test_convnext": 64, "test_vit": 160, "test_efficientnet": 32}
@@ -288,8 +288,14 @@ def test_an_unknown_name_is_refused_in_words():
         apply(network("test_resnet"), ["magic"])
 
 
-def test_five_per_cent_is_enough_and_four_are_not():
-    assert worth_it({PLAIN: 100.0, "small-maps": 105.0, "linear": 104.0}) == ["small-maps"]
+def test_a_remedy_is_worth_it_where_its_absence_costs_five_per_cent():
+    speeds = {PLAIN: 50.0, ALL: 105.0, "without linear": 100.0, "without depthwise": 101.0}
+    assert worth_it(speeds, ["linear", "depthwise"]) == ["linear"]
+
+
+def test_the_only_remedy_is_measured_against_the_plain_network():
+    assert worth_it({PLAIN: 100.0, ALL: 106.0}, ["linear"]) == ["linear"]
+    assert worth_it({PLAIN: 100.0, ALL: 104.0}, ["linear"]) == []
 
 
 def probed_network() -> Network:

@@ -52,9 +52,15 @@ def single_target(recipe: Recipe) -> Recipe:
     return recipe.but(name=name[:120], dataset=recipe.dataset.but(second_target="").model_dump())
 
 
+def leading_stage(recipe: Recipe) -> int:
+    """The stage whose rate a baseline of one stage takes: the first that trains everything."""
+    everything = [n for n, stage in enumerate(recipe.stages) if stage.trainable == "all"]
+    return everything[0] if everything else 0
+
+
 def _single(recipe: Recipe, stage: Stage, epochs: int, kind: str) -> Recipe:
-    """One stage, all trainable, under the first stage's rate and the given one's pictures."""
-    first = recipe.stages[0]
+    """One stage, all trainable, under the leading stage's rate and the given one's pictures."""
+    first = recipe.stages[leading_stage(recipe)]
     changes: dict[str, Any] = {
         "epochs": epochs,
         "frozen_epochs": 0,

@@ -112,7 +112,13 @@ class RunFolder:
 def create_run(
     workspace: Workspace, recipe: Recipe, meta: dict[str, Any] | None = None
 ) -> RunFolder:
-    """A new run folder with its recipe and meta; recipe.json comes last: half-made is not made."""
+    """A new run folder with its recipe and meta; recipe.json comes last: half-made is not made.
+
+    A run whose weights it begins with is written down by its whole id: `last` will be another.
+    """
+    if recipe.model.weights == "run":
+        source = find_run(workspace, recipe.model.run).id
+        recipe = recipe.but(model=recipe.model.but(run=source).model_dump())
     run = RunFolder(workspace.run(new_id(recipe.name or recipe.preset or "run")))
     run.path.mkdir(parents=True)
     for folder in (run.events, run.steps, run.checkpoints, run.stages, run.predictions):

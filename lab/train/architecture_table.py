@@ -135,7 +135,7 @@ def notes(found: Probe) -> list[str]:
     if found.squares_only and found.facts.sizes != "fixed":
         said.append("squares only")
     if found.facts.sizes == "build" and found.facts.name.startswith(TOKENS_MIXED):
-        said.append("layers over tokens are resampled like positions: expect a step back")
+        said.append("layers over tokens are resampled like positions, the lab's own way")
     if not found.facts.has_norm_before_pool:
         said.append("no norm: FixRes trains the classifier alone")
     elif found.adapts_nothing:

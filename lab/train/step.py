@@ -137,11 +137,12 @@ class StepMaker:
         total, n = torch.zeros((), device=batch.x.device), len(batch.x)
         for part in parts_of(n, micro, share):
             rows = part.stop - part.start
-            with autocast(self.device, self.precision):
-                logits = self._logits(batch.x[part], row)
-            counted = part_rows(batch.counted, rows)
-            loss = self.loss(logits.float(), _rows(batch.labels, part), stage, counted)
-            self.scaler.backward(loss * self.team.weight(rows, batch.whole))
+            with self.team.part(self.forward, last=part.stop == n):
+                with autocast(self.device, self.precision):
+                    logits = self._logits(batch.x[part], row)
+                counted = part_rows(batch.counted, rows)
+                loss = self.loss(logits.float(), _rows(batch.labels, part), stage, counted)
+                self.scaler.backward(loss * self.team.weight(rows, batch.whole))
             total = total + loss.detach() * (rows / n)
         return self.team.mean(total, n, batch.whole)
 

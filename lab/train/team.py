@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
+
+from lab.train.judge import Judge
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
@@ -31,6 +34,26 @@ class Alone:
         """The mean loss over the whole batch, from the mean over my `rows`."""
         return loss
 
+    def part(self, forward: Forward, last: bool) -> AbstractContextManager:
+        """Around forward and backward of one of the parts that my rows are cut into."""
+        return nullcontext()
+
     def agree(self, wish: bool) -> bool:
         """Whether anybody wishes it."""
         return wish
+
+    def stop(self, wish: Callable[[], bool]) -> bool:
+        """Whether to stop here; asked between steps and between batches of validation."""
+        return wish()
+
+    def first(self) -> AbstractContextManager:
+        """Around what writes files that the others then find."""
+        return nullcontext()
+
+    def shared(self, judge: Judge) -> Judge:
+        """Who validates."""
+        return judge
+
+    def abandoned(self, wait_s: float = 0.0) -> bool:
+        """Whether another process of the run has ended before it should."""
+        return False

@@ -90,7 +90,8 @@ class Trainer:
         self.steps = StepMaker(recipe, resolved, network, self.team)
         self.ema = Ema(self.model, recipe.ema_decay) if recipe.ema_decay else None
         self.meter = LossMeter(resolved.device)
-        self._judge = Judge(network, resolved.device, self.norm, self.stopping)
+        judge = Judge(network, resolved.device, self.norm, self.stopping)
+        self._judge = self.team.shared(judge)
         self._look_every = 1 if resolved.device == "cpu" else LOOK_EVERY
         self._phase: int | None = None
         self._waiting: dict[str, Any] | None = None  # optimizer state to load once it is built
@@ -239,7 +240,7 @@ class Trainer:
         with torch.random.fork_rng(devices=devices):
             trial = Trainer(
                 self.recipe, self.plan, self.resolved, self.data, copy.deepcopy(self.network),
-                folder=self.folder, stopping=self.stopping,
+                team=self.team, folder=self.folder, stopping=self.stopping,
             )  # fmt: skip
             first = self.plan.of_stage(stage)[0]
             if first.cached:  # the body is asked once, for the search and the stage

@@ -199,7 +199,9 @@ def _open(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             "It is damaged or of another kind: save it again.",
             where="model.file",
         ) from error
-    return tensors, {key: _value(text) for key, text in metadata.items()}
+    told = {key: _value(text) for key, text in metadata.items()}
+    own = told.pop("lab", {})  # what the lab's own runs write, under one key
+    return tensors, {**told, **(own if isinstance(own, dict) else {})}
 
 
 def _value(text: str) -> Any:

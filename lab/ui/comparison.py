@@ -146,7 +146,7 @@ def scores_table(found: Sequence[Entry]) -> pd.DataFrame:
             "sizes": entry.row.sizes,
             "scored at": _size(entry.final.get("final_size")),
             "error, own size": _percent(own.get("error_rate")),
-            "epochs": f"{len(epochs)} of {entry.seen.recipe.total_epochs}",
+            "epochs": f"{len(epochs)} of {entry.seen.total_epochs}",
             "seed": entry.seen.recipe.seed,
         })  # fmt: skip
     numbers = ("error", "95 % from", "to", "error, own size", "log loss", "images/s")

@@ -17,7 +17,7 @@ import streamlit as st
 
 from lab.recipe.stage import hw
 from lab.ui import format as fmt
-from lab.ui.palette import Size, on_top, size_colour
+from lab.ui.palette import Size, on_top, way_colour
 
 HEADS = ("epoch", "stage", "size", "train_loss", "valid_loss", "accuracy", "error_rate", "time")
 TITLES = {"train_loss": "train loss", "valid_loss": "valid loss", "error_rate": "error rate"}
@@ -32,11 +32,19 @@ def epoch_table(
     height: int = 380,
 ) -> None:
     """Rows of `epochs` (analysis.curves.epochs_frame), and the epoch under way (a `step` event)."""
-    rows = [_row(epoch, sides) for epoch in epochs.to_dict("records")]
+    second = second_head(epochs)
+    rows = [_row(epoch, sides, bool(second)) for epoch in epochs.to_dict("records")]
     if current:
         rows.append(_under_way(current, sides))
     heads = [TITLES.get(name, name) for name in HEADS]
+    if second:
+        heads.insert(-1, second)
     _component()(key=key, data={"heads": heads, "rows": rows, "height": height})
+
+
+def second_head(epochs: pd.DataFrame) -> str:
+    """`variety: accuracy`, where a second label is learnt; else ''."""
+    return f"{epochs.attrs['second']}: accuracy" if "second_accuracy" in epochs else ""
 
 
 def plain_table(epochs: pd.DataFrame) -> pd.DataFrame:
@@ -48,10 +56,12 @@ def plain_table(epochs: pd.DataFrame) -> pd.DataFrame:
         "time": [fmt.minutes(seconds) for seconds in epochs["seconds"]],
     }
     numbers = ("train_loss", "valid_loss", "accuracy", "error_rate", "seconds", "images_per_s")
-    return pd.DataFrame({**columns, **{name: epochs[name] for name in (*numbers, "lr", "pixels")}})
+    more = ("second_accuracy",) if "second_accuracy" in epochs else ()
+    names = (*numbers, *more, "lr", "pixels")
+    return pd.DataFrame({**columns, **{name: epochs[name] for name in names}})
 
 
-def _row(epoch: Mapping[str, Any], sides: list[Size]) -> dict[str, Any]:
+def _row(epoch: Mapping[str, Any], sides: list[Size], second: bool) -> dict[str, Any]:
     rate = epoch["error_rate"]
     cells = [
         str(int(epoch["global_epoch"]) + 1),
@@ -61,6 +71,7 @@ def _row(epoch: Mapping[str, Any], sides: list[Size]) -> dict[str, Any]:
         fmt.decimal(epoch["valid_loss"]),
         fmt.percent(epoch["accuracy"]),
         fmt.percent(rate),
+        *([fmt.percent(epoch["second_accuracy"])] if second else []),
         fmt.minutes(epoch["seconds"]),
     ]
     return {"cells": cells, **_colours((epoch["height"], epoch["width"]), sides)}
@@ -77,7 +88,7 @@ def _under_way(step: Mapping[str, Any], sides: list[Size]) -> dict[str, Any]:
 
 
 def _colours(size: Size, sides: list[Size]) -> dict[str, str]:
-    colour = size_colour(size, sides)
+    colour = way_colour(size, sides)
     return {"colour": colour, "ink": on_top(colour)}
 
 

@@ -50,7 +50,6 @@ def finder_panel(recipe: Recipe, stage: int, key: str) -> None:
             wanted = {"recipe": recipe.dump(), "stage": stage, "run": run, "curve": name}
             with guard():
                 tasks.start(key, "lr-find", wanted)
-        _leave_it_to_the_run(recipe, stage, key)
     st.caption(ADVICE)
     tasks.watch(key, ("lr-find",), about={"curve": name})
     found = read_json(workspace().facts / name)
@@ -64,7 +63,8 @@ def _start(recipe: Recipe, stage: int, key: str) -> str | None:
     if not runs:
         st.caption(
             f"Stage {stage + 1} begins with trained weights, and no run has finished stage {stage} "
-            "with these pictures and this network yet. Let the finder choose when it comes to it."
+            "with these pictures and this network yet. Let the finder choose when it gets there: "
+            "the switch above."
         )
         return None
     names = {run.id: run.recipe().name or run.id for run in runs}
@@ -85,18 +85,6 @@ def _runs_before(recipe: Recipe, stage: int) -> list[RunFolder]:
         if same and stage - 1 in run.finished_stages():
             found.append(run)
     return found
-
-
-def _leave_it_to_the_run(recipe: Recipe, stage: int, key: str) -> None:
-    left = recipe.stages[stage].lr == "finder"
-    st.button(
-        "The finder chooses at the start" if left
-        else "Let the finder choose at the start",
-        key=f"{key}.auto", icon=":material/check:" if left else ":material/auto_mode:",
-        disabled=left, on_click=_take, args=(stage, "finder"),
-        help="The run searches when it gets there, with the weights that it has then, takes the "
-        "valley, and writes it down.",
-    )  # fmt: skip
 
 
 def _shown(recipe: Recipe, stage: int, key: str, found: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ Here is only what people call a field, and the steps of its arrows.
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -26,28 +27,28 @@ LABELS = {
     "resize": "Resize by",
     "schedule": "Rate over time",
     "group_rates": "Rates of earlier layers",
-    "lr_ratio": "Ratio of rates",
-    "layer_decay": "Rate over the next group's",
+    "lr_ratio": "Last rate over first",
+    "layer_decay": "Share of the next layer's",
     "cycle_len": "First cycle",
     "cycle_mult": "Each cycle longer by",
     "max_cycles": "Cycles at most",
-    "cycle_patience": "End after cycles without gain",
+    "cycle_patience": "Cycles without gain",
     "sampling": "Which images",
     "cached_activations": "Cached activations",
     "cached_views": "Augmented views kept",
     "label_smoothing": "Label smoothing",
     "dropout": "Dropout in this stage",
-    "augment_off_epochs": "Last epochs unaugmented",
+    "augment_off_epochs": "Plain last epochs",
     "ramp_start": "Grows from (share)",
     "ramp_end": "Grown at (share)",
     "ramp_by": "Grows with every",
     "ramp_multiple": "In multiples of",
-    "rand_ops": "RandAugment operations",
+    "rand_ops": "RandAugment steps",
     "rand_magnitude": "RandAugment strength",
     "mixup": "MixUp",
     "cutmix": "CutMix",
     "ema_decay": "Average of weights",
-    "early_stop_epochs": "Stop after epochs without gain",
+    "early_stop_epochs": "Epochs without gain",
     "keep_best": "Keep the best-looking epoch",
     "run": "Weights of run",
     "run_stage": "Its stage",
@@ -67,13 +68,13 @@ LABELS = {
     "warp": "Perspective",
     "affine_p": "Share so moved",
     "lighting": "Light",
-    "lighting_p": "Share with another light",
+    "lighting_p": "Share so lit",
     "lighting_space": "Light arithmetic",
     "n": "Leaves",
     "size_px": "Drawn at",
     "form": "Fine traits",
     "fine_scale": "Scale of fine traits",
-    "fold": "Part that validates",
+    "fold": "Which validates",
     "groups": "Parameter groups",
     "normalise": "Normalisation",
     "drop_rate": "Dropout",
@@ -86,9 +87,16 @@ LABELS = {
     "eps": "epsilon",
     "cycle_momentum": "Momentum cycles with the rate",
     "threads": "CPU threads",
+    "name": "Name",
+    "batch_size": "Batch size",
     "crop_pct": "Centre crop",
     "tta_views": "TTA views",
-    "tta_beta": "TTA weight of the plain picture",
+    "tta_beta": "TTA: weight of plain",
+    "valid_fraction": "Share that validates",
+    "test_fraction": "Share locked away",
+    "stratified": "Keep the class proportions",
+    "folds": "Parts",
+    "weight_decay": "Weight decay",
 }
 STEPS = {
     "lr": 5e-4, "eps": 1e-6, "div": 5.0, "div_final": 1e4, "lr_ratio": 10.0, "rotate_deg": 5.0,
@@ -98,6 +106,14 @@ STEPS = {
     "batch_size": 8, "n": 100, "size_px": 16, "size": 16, "presize_px": 16,
 }  # fmt: skip
 _NUDGE = 1e-9  # bounds that exclude their end
+# What an empty number means, where "auto" would say too little.
+EMPTY = {
+    "weight_decay": "the optimizer's",
+    "dropout": "the network's",
+    "presize_px": "by the size",
+    "crop_pct": "as the last stage",
+    "fine_scale": "by the form",
+}
 
 
 def field_input(
@@ -129,11 +145,13 @@ def field_input(
     label = label or label_of(name, info)
     choices = get_args(kind) if get_origin(kind) is Literal else None
     if choices:
-        st.selectbox(label, choices, choices.index(value), format_func=words_of, **common)
+        said = {choice: words_of(choice, name) for choice in choices}
+        st.selectbox(label, choices, choices.index(value), format_func=said.get, **common)
     elif kind is bool:
-        st.toggle(label, value, **common)
+        st.toggle(label, value, **{**common, "width": "content"})
     elif kind in (int, float) and optional:
-        optional_number(label, value, **_limits(name, info, kind), **common)
+        empty = EMPTY.get(name, "auto")
+        optional_number(label, value, placeholder=empty, **_limits(name, info, kind), **common)
     elif kind in (int, float):
         st.number_input(label, value=value, **_limits(name, info, kind), **common)
     elif kind is str:
@@ -188,7 +206,10 @@ def word_input(part: type[Part], name: str, value: Any, path: tuple[str, ...], s
     info = part.model_fields[name]
     word, key = word_of(info), editing.key(".".join(path)) + ".chosen"
     number = info.default if value == word else value
-    st.toggle(says, value == word, key=key, on_change=_put_word, args=(path, key, word, number))
+    st.toggle(
+        says, value == word, key=key, on_change=_put_word, args=(path, key, word, number),
+        help=help_of(info),
+    )  # fmt: skip
 
 
 def _put_word(path: tuple[str, ...], key: str, word: str, number: float) -> None:
@@ -259,12 +280,10 @@ _SAID = {
     "random-resized-crop": "random resized crop",
     "hub": "pretrained (timm hub)",
     "last-norm-statistics+head": "last norm's statistics + head",
-    "finder": "from the finder",
+    "finder": "the finder's",
     "auto": "automatic",
-    "restarts": "cycles with restarts",
     "flat-cosine": "flat, then cosine",
     "layer-decay": "layer by layer",
-    "weighted": "weighted: rare classes as often",
     "small-body": "the lab's own small body",
     "run": "a stage of another run",
     "sgd": "SGD",
@@ -283,6 +302,30 @@ _SAID = {
 }
 
 
-def words_of(choice: str) -> str:
-    """What people read for a choice."""
-    return _SAID.get(choice, choice)
+_SAID_IN = {
+    ("sampling", "all"): "every image once",
+    ("sampling", "weighted"): "rare classes as often",
+    ("weights", "none"): "none: random",
+    ("flip", "none"): "never",
+    ("schedule", "restarts"): "cycles with restarts",
+}
+
+
+def words_of(choice: str, field: str = "") -> str:
+    """What people read for a choice (of a field, where it says something else there)."""
+    return _SAID_IN.get((field, choice), _SAID.get(choice, choice))
+
+
+_NAMED = re.compile(r"\b(?:[a-z]+\.)?[a-z]+(?:_[a-z]+)+\b|\b(?:model|optimizer|rules)\.[a-z]+\b")
+
+
+def in_form_words(text: str) -> str:
+    """The words of a check as the form says them: `Set frozen_epochs to 0.` names its input."""
+
+    def said(found: re.Match[str]) -> str:
+        if found.group() == "model.name":
+            return "“Network”"
+        name = found.group().rpartition(".")[2]
+        return f"“{LABELS[name]}”" if name in LABELS else found.group()
+
+    return _NAMED.sub(said, text)

@@ -36,8 +36,26 @@ SAID = {
 
 def offered(recipe: Recipe) -> list[str]:
     """Baselines that mean something for this recipe."""
-    two = bool(recipe.dataset.second_target)
-    return [name for name in SAID if name != "single-target" or two]
+    left_out = set() if recipe.dataset.second_target else {"single-target"}
+    if not grows(recipe):
+        left_out |= {"fixed-same-pixels", "small-only"}
+        first, *more = recipe.stages
+        if not more and first.schedule == "one-cycle" and not first.frozen_epochs:
+            left_out.add("fixed-same-epochs")  # it would be the same once more
+    return [name for name in SAID if name not in left_out]
+
+
+def grows(recipe: Recipe) -> bool:
+    """Whether the schedule has more than one size."""
+    ramps = any(stage.ramp_from is not None for stage in recipe.stages)
+    return ramps or len({stage.hw for stage in recipe.stages}) > 1
+
+
+def said_of(name: str, recipe: Recipe) -> str:
+    """What people read for a baseline of this recipe."""
+    if name == "fixed-same-epochs" and not grows(recipe):
+        return "one plain stage, same epochs"
+    return SAID[name]
 
 
 def device_here(workspace: Workspace) -> str:
@@ -110,16 +128,17 @@ def launch_demo(
     )
 
 
-def guess_inputs(page: str) -> dict[str, float | None]:
-    """Two error rates in per cent, both optional; returned as fractions."""
+def guess_inputs(page: str, growing: bool = True) -> dict[str, float | None]:
+    """Two error rates in per cent, both optional; as fractions. One where nothing grows."""
+    labels = {"progressive": "Error with growing sizes, %", "fixed": "Error with one size, %"}
+    if not growing:
+        labels = {"progressive": "Error at the end, %"}
     with st.container(horizontal=True):
         found = {
             role: st.number_input(
                 label, 0.0, 100.0, None, 1.0, "%g", key=f"{page}.guess_{role}", width=220,
                 placeholder="your guess", persist_state="session",
             )
-            for role, label in (
-                ("progressive", "Error with growing sizes, %"), ("fixed", "Error with one size, %")
-            )
+            for role, label in labels.items()
         }  # fmt: skip
     return {role: None if value is None else value / 100 for role, value in found.items()}

@@ -24,7 +24,7 @@ from lab.ui import pictures, state
 from lab.ui.evidence import Evidence
 from lab.ui.gallery import Group, Thumb, gallery
 from lab.ui.messages import plain, show_error
-from lab.ui.palette import size_colour
+from lab.ui.palette import recipe_sides, size_colour
 from lab.ui.views import Look, views
 
 PAGE_SIZE = 24
@@ -238,7 +238,7 @@ def _sides(run: RunFolder) -> list[Any]:
         recipe = run.recipe()
     except LabError:
         return []
-    return [*(stage.hw for stage in recipe.stages), recipe.final_hw]
+    return [*recipe_sides(recipe), recipe.final_hw]
 
 
 def _delta(text: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lab.recipe import Recipe
+
 Size = int | float | Sequence[int]
 
 # Lime to indigo. Lightness falls all the way, so it reads without colour; yellow-blue differences
@@ -38,13 +40,41 @@ def size_colour(size: Size, sides: Sequence[Size]) -> str:
     Half by rank, half by log size: neighbours stay apart, and a jump looks like a jump. A run with
     one size takes its colour from an absolute scale.
     """
+    return _scale(_place(size, sides))
+
+
+def _place(size: Size, sides: Sequence[Size]) -> float:
+    """Where a size lies on the scale of colours: 0 small, 1 large."""
     known = sorted({round(side_px(side), 2) for side in [*sides, size]})
     own = round(side_px(size), 2)
     if len(known) == 1:
-        return _scale(math.log(own / _SMALLEST_PX) / math.log(_LARGEST_PX / _SMALLEST_PX))
+        return math.log(own / _SMALLEST_PX) / math.log(_LARGEST_PX / _SMALLEST_PX)
     rank = known.index(own) / (len(known) - 1)
     share = math.log(own / known[0]) / math.log(known[-1] / known[0])
-    return _scale((rank + share) / 2)
+    return (rank + share) / 2
+
+
+def recipe_sides(recipe: Recipe) -> list[Size]:
+    """All sizes of a recipe that have a colour of their own: stages', and where ramps begin."""
+    ramps = [stage.ramp_from for stage in recipe.stages if stage.ramp_from is not None]
+    return [*(stage.size for stage in recipe.stages), *ramps]
+
+
+def way_colour(size: Size, sides: Sequence[Size]) -> str:
+    """The colour of a size that a ramp passes: between those of its neighbours among `sides`.
+
+    The sizes of the stages keep their colours, however many sizes lie on the way.
+    """
+    ends = sorted({round(side_px(side), 2): side for side in sides}.items())
+    own = round(side_px(size), 2)
+    below = [side for side in ends if side[0] <= own]
+    above = [side for side in ends if side[0] >= own]
+    if not below or not above or below[-1][0] == own:
+        return size_colour(size, sides)
+    (low, first), (high, last) = below[-1], above[0]
+    share = math.log(own / low) / math.log(high / low)
+    start = _place(first, sides)
+    return _scale(start + share * (_place(last, sides) - start))
 
 
 def on_top(colour: str) -> str:

@@ -22,6 +22,7 @@ from lab.schedules.budget import forecast
 from lab.schedules.plan import make_plan
 from lab.ui import format as fmt
 from lab.ui import state, watch
+from lab.ui.launch import grows
 from lab.ui.messages import guard, plain
 from lab.ui.run_cache import Snapshot
 
@@ -41,7 +42,8 @@ def actions(
 ) -> None:
     """The buttons that fit the status. `siblings`: the other runs of its experiment."""
     workspace = state.workspace()
-    to_change = status.status == "failed" and "clone" in status.fix.lower()  # again fails again
+    fix = status.fix.lower()  # what asks for another recipe would fail again just so
+    to_change = status.status == "failed" and ("clone" in fix or fix.startswith("lower"))
     if status.status in watch.LIVE:
         _live_buttons(run, seen)
     elif status.status in watch.WAITING:
@@ -90,6 +92,36 @@ def _finished_buttons(run: RunFolder, siblings: Sequence[RunRow]) -> None:
         if st.button(words, key=f"runs.{page}", icon=f":material/{icon}:", type=kind):
             st.session_state[WATCHED] = run.id
             st.switch_page(f"pages/{page}.py")
+    train_on_button(run)
+
+
+def train_on_button(run: RunFolder) -> None:
+    """A draft that goes on from this run's weights, and the page where it is launched."""
+    words = "A new schedule that begins with these weights, at a quarter of the last rate."
+    if st.button("Train on", key="runs.train_on", icon=":material/forward:", help=words):
+        with guard():
+            state.set_draft(trained_on(run))
+            st.switch_page("pages/schedule.py")
+
+
+def trained_on(run: RunFolder) -> Recipe:
+    """One stage like the run's last, from its weights, at a quarter of its rate (the finder's,
+    where that chose it), nothing frozen: the head knows its classes already."""
+    recipe = run.recipe()
+    number = (run.finished_stages() or [len(recipe.stages) - 1])[-1]
+    last = recipe.stages[number]
+    chosen = run.resolved().get("resolved", {}).get("stages", {}).get(str(number), {}).get("lr")
+    lr = chosen if last.lr == "finder" else last.lr
+    stage = last.but(
+        frozen_epochs=0,
+        ramp_from=None,
+        epochs=last.epochs or max(1, last.total_epochs),
+        lr="finder" if lr is None else float(f"{lr / 4:.2g}"),
+    )
+    model = recipe.model.but(weights="run", run=run.id, run_stage=None, file="")
+    name = f"{recipe.name or run.id}, trained on"[:120]
+    changes = {"stages": (stage.model_dump(),), "model": model.model_dump()}
+    return recipe.but(**changes, name=name, preset="")
 
 
 def _do(words: str, key: str, work: Callable[[], str], icon: str, primary: bool = False) -> None:
@@ -133,17 +165,30 @@ def delete_run(run: RunFolder) -> None:
 def baselines_of(seen: Snapshot) -> dict[str, tuple[str, Recipe]]:
     """Fair opponents at the final size: kind -> (words, recipe). Empty for a run of one size."""
     recipe, epochs = seen.recipe, seen.epochs
-    if len({stage.hw for stage in recipe.stages}) < 2 or not len(epochs):
+    if not grows(recipe) or not len(epochs):
         return {}
     final = recipe.stages[-1].hw
     own = epochs[(epochs["height"] == final[0]) & (epochs["width"] == final[1])]
+    if seen.plan is not None:  # an epoch on cached activations says nothing of a whole one
+        whole_ones = {row.global_epoch for row in seen.plan.epochs if not row.cached}
+        own = own[own["global_epoch"].isin(whole_ones)]
     found = {}
     if len(own):
         each, whole = float(own["seconds"].median()), float(epochs["seconds"].sum())
         found["time"] = ("Same time", fixed_same_time(recipe, each, whole))
     found["pixels"] = ("Same pixels", fixed_same_pixels(recipe))
     found["epochs"] = ("Same epochs", fixed_same_epochs(recipe))
+    if seen.plan is not None and seen.ended_early:  # as long as it ran, not as long as it might
+        each = seen.plan.epochs[-1].images * final[0] * final[1]
+        lengths = {"pixels": round(float(epochs["pixels"].max()) / each), "epochs": len(epochs)}
+        for kind, n in lengths.items():
+            found[kind] = (found[kind][0], _of_length(found[kind][1], n))
     return found
+
+
+def _of_length(recipe: Recipe, epochs: int) -> Recipe:
+    """A recipe of one stage with another number of epochs."""
+    return recipe.but(stages=(recipe.stages[0].but(epochs=max(1, epochs)).model_dump(),))
 
 
 def offer_baseline(run: RunFolder, seen: Snapshot, primary: bool) -> None:

@@ -7,6 +7,7 @@ The store is bounded, and nothing in it is older than the files: their sizes are
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ import pandas as pd
 import streamlit as st
 
 from lab.analysis.curves import epochs_frame
+from lab.errors import LabError
 from lab.recipe import Recipe
 from lab.recipe.facts import Resolved
+from lab.recipe.stage import hw
 from lab.runs.events import STEP, EventReader, read_steps
 from lab.runs.folder import RunFolder
 from lab.schedules.plan import Plan, make_plan
+from lab.ui.palette import recipe_sides
 
 MOST_RUNS = 48  # a watched run holds its epochs, its steps and its last events: about 1 MB
 Event = dict[str, Any]
@@ -41,7 +45,9 @@ class Snapshot:
     stages: tuple[Event, ...]  # stage_finished
     warnings: tuple[str, ...]
     mark_t: float  # when the epoch under way began (or the last word came)
-    chosen: tuple[Event, ...]  # choices made while it ran
+    chosen: tuple[Event, ...]  # choices made while it ran, the last word on each
+    begun: int  # the stage under way, from 0; -1 before the first
+    drawn: dict[int, np.ndarray]  # by stage: images per class that a weighted epoch drew, a mean
     plan: Plan | None  # None before run_started
     broken: int  # lines that could not be read
 
@@ -52,8 +58,18 @@ class Snapshot:
 
     @property
     def sides(self) -> list[tuple[int, int]]:
-        """All (height, width) of the schedule."""
-        return sorted({stage.hw for stage in self.recipe.stages})
+        """All (height, width) of the schedule that have a colour of their own."""
+        return sorted({hw(size) for size in recipe_sides(self.recipe)})
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of the schedule; fewer where a rule has ended a stage."""
+        return len(self.plan.epochs) if self.plan else self.recipe.total_epochs
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether a rule has ended a stage before its last epoch."""
+        return self.total_epochs < self.recipe.total_epochs
 
     def share_done(self, step: int) -> float:
         """How much of the schedule so many steps are, by pixels: long ones count for more."""
@@ -106,15 +122,17 @@ class _Watcher:
         return Snapshot(
             run=self._run,
             recipe=before.recipe if before else self._run.recipe(),
-            epochs=_epochs(found.get("epoch", []), before),
+            epochs=_epochs(found.get("epoch", []), before, self._run),
             steps=_steps(recorded, found.get("step", [])),
             started=started,
             latest=found.get("step", [{}])[-1],
             preparing=_preparing(events),
-            stages=tuple(found.get("stage_finished", [])),
+            stages=_stages(found.get("stage_finished", []), self._run, before),
             warnings=tuple(str(event.get("message", "")) for event in found.get("warning", [])),
             mark_t=_mark(events),
-            chosen=(chosen := tuple(found.get("chosen", []))),
+            chosen=(chosen := _last_of_each(found.get("chosen", []))),
+            begun=int(found.get("stage_started", [{}])[-1].get("stage", -1)),
+            drawn=_drawn(found.get("epoch", [])),
             plan=_plan(self._run, started, chosen, before),
             broken=self._reader.broken,
         )
@@ -149,12 +167,44 @@ def _without(events: list[Event], recorded: np.ndarray) -> list[Event]:
     ]
 
 
-def _epochs(events: list[Event], before: Snapshot | None) -> pd.DataFrame:
+def _last_of_each(events: list[Event]) -> tuple[Event, ...]:
+    """Of several choices of one thing, the last one, which holds."""
+    return tuple({(event.get("stage"), event.get("name")): event for event in events}.values())
+
+
+def _stages(events: list[Event], run: RunFolder, before: Snapshot | None) -> tuple[Event, ...]:
+    """Finished stages: the event, and what only scores.json says (second label, kept epoch)."""
+    known = {entry["stage"]: entry for entry in before.stages} if before else {}
+    found = []
+    for event in events:
+        entry = known.get(event["stage"], {})
+        if entry.get("t") != event.get("t"):
+            with contextlib.suppress(LabError, OSError, ValueError):
+                entry = run.scores(event["stage"])
+        found.append({**entry, **event})
+    return tuple(found)
+
+
+def _drawn(events: list[Event]) -> dict[int, np.ndarray]:
+    """Mean of what the weighted epochs of a stage drew, per class."""
+    rows: dict[int, list[list[int]]] = {}
+    for event in events:
+        if event.get("drawn"):
+            rows.setdefault(event["stage"], []).append(event["drawn"])
+    return {stage: np.mean(counts, axis=0) for stage, counts in rows.items()}
+
+
+def _epochs(events: list[Event], before: Snapshot | None, run: RunFolder) -> pd.DataFrame:
     """The table of epochs; the one before where no epoch has come (building it takes 5 ms)."""
     stamp = [(event.get("global_epoch"), event.get("t")) for event in events]
     if before is not None and before.epochs.attrs.get("stamp") == stamp:
         return before.epochs
     frame = epochs_frame(events)
+    second = [event.get("second_accuracy") for event in events]
+    if any(value is not None for value in second):
+        frame["second_accuracy"] = pd.to_numeric(pd.Series(second))
+        recipe = before.recipe if before else run.recipe()
+        frame.attrs["second"] = recipe.dataset.second_target or "second label"
     frame.attrs["stamp"] = stamp
     return frame
 
@@ -180,7 +230,7 @@ def _preparing(events: list[Event]) -> Event:
     for event in reversed(events):
         if event["kind"] == "progress":
             return event
-        if event["kind"] in ("step", "epoch", "finished", "stage_started"):
+        if event["kind"] in ("run_started", "step", "epoch", "finished", "stage_started"):
             return {}
     return {}
 

@@ -96,6 +96,11 @@ def library(rows: Sequence[RunRow]) -> None:
     st.caption("Click the box at the left of a row to open that run.")
 
 
+def epochs_words(row: RunRow) -> str:
+    """`3 of 8`; of a finished run those it ran: a rule may have ended a stage early."""
+    return str(row.epochs) if row.status == "finished" else f"{row.epochs} of {row.total_epochs}"
+
+
 def library_table(rows: Sequence[RunRow]) -> pd.DataFrame:
     """A row a run, as shown and as exported."""
     return pd.DataFrame(
@@ -106,7 +111,7 @@ def library_table(rows: Sequence[RunRow]) -> pd.DataFrame:
             "sizes": [row.sizes for row in rows],
             "error": [None if row.error_rate is None else 100 * row.error_rate for row in rows],
             "time": [fmt.minutes(row.seconds) if row.seconds else fmt.MISSING for row in rows],
-            "epochs": [f"{row.epochs} of {row.total_epochs}" for row in rows],
+            "epochs": [epochs_words(row) for row in rows],
             "network": [row.model for row in rows],
             "data": [row.dataset for row in rows],
             "owner": [row.owner for row in rows],

@@ -17,7 +17,7 @@ from lab.jobs.client import StatusRow, queue, run_status
 from lab.runs.folder import STOP, STOP_AFTER_STAGE, RunFolder
 from lab.runs.status import supervision
 from lab.schedules.plan import Plan, make_plan
-from lab.ui import charts, state, watch
+from lab.ui import charts, choice_words, state, watch
 from lab.ui import format as fmt
 from lab.ui.charts.axis import AxisName
 from lab.ui.charts.curves import What
@@ -67,6 +67,7 @@ def live_part(run: RunFolder, view: View) -> StatusRow:
         _headline(status, seen, run, now)
         _numbers(watch.progress(seen, status.status, now, forecast_of(run, meta)), status, seen)
         _expected(seen, forecast_of(run, meta), watch.guess_words(meta))
+        _chosen(seen)
     plan = plan_of(seen)
     if plan is None:
         curves.caption("The curves appear as soon as the pictures have been counted.")
@@ -119,6 +120,8 @@ def _numbers(done: watch.Progress, status: StatusRow, seen: Snapshot) -> None:
         return
     error = float(seen.epochs["error_rate"].iloc[-1]) if len(seen.epochs) else None
     live = status.status in (*watch.WAITING, *watch.LIVE)
+    if status.status == "finished" and seen.stages:  # of the weights that are kept
+        error = seen.stages[-1].get("final", {}).get("error_rate", error)
     with st.container(horizontal=True, gap="large", key="runs.numbers"):
         _number("Error rate now" if live else "Error rate", fmt.percent(error))
         _number("Time so far" if live else "Time", fmt.minutes(done.elapsed_s))
@@ -138,6 +141,15 @@ def _expected(seen: Snapshot, forecast_s: float | None, guess: str) -> None:
         words.append(f"Your guess before the launch: {guess}{came}.")
     if any(words):
         st.caption(plain(" ".join(filter(None, words))))
+
+
+def _chosen(seen: Snapshot) -> None:
+    """What it runs on, once; and what it chose on the way, with reasons."""
+    if words := choice_words.start_words(seen):
+        st.caption(plain(words))
+    if lines := choice_words.chosen_words(seen):
+        said = " ".join(plain(line) for line in lines)
+        st.markdown(f":material/auto_awesome: **Chosen while it ran.** {said}")
 
 
 def _number(label: str, value: str) -> None:
@@ -161,6 +173,8 @@ def _curves(seen: Snapshot, plan: Plan, view: View) -> None:
             )
             with column:
                 live_chart(figure, key=f"runs.curve.{what}.{seen.run.id}", height=height)
+    if "second_accuracy" in seen.epochs:
+        st.caption("Two labels are learnt: the training loss is of both, validation of the first.")
     if not seen.started:
         st.caption("This is the plan. Loss and error rate join it as soon as the training starts.")
 
@@ -172,7 +186,7 @@ def _epochs(seen: Snapshot, status: str) -> None:
     current = last if last and int(last["global_epoch"]) >= done else None
     if len(seen.epochs) or current:
         epoch_table(seen.epochs, seen.sides, f"runs.epochs.{seen.run.id}", current=current)
-    if lines := watch.stage_words(seen):
+    if lines := choice_words.stage_words(seen):
         st.caption("  \n".join(plain(line) for line in lines))
 
 
@@ -189,12 +203,13 @@ def quiet_part(run: RunFolder) -> None:
                 "Epochs as CSV", safe_csv(plain_table(seen.epochs)), f"{run.id}-epochs.csv",
                 "text/csv", key="runs.csv.epochs", on_click="ignore", icon=":material/download:",
             )  # fmt: skip
+    _drawn(seen)
     _choices(seen)
     _log(run)
 
 
 def _choices(seen: Snapshot) -> None:
-    rows = watch.choice_rows(seen)
+    rows = choice_words.choice_rows(seen)
     box = st.expander("What was chosen for this run, and why", on_change="rerun", key="runs.why")
     if not box.open:
         return
@@ -204,6 +219,30 @@ def _choices(seen: Snapshot) -> None:
             return
         st.dataframe(pd.DataFrame(rows), hide_index=True)
         st.caption("Written once, and used again by every continuation of this run.")
+
+
+def _drawn(seen: Snapshot) -> None:
+    """What weighted sampling drew per class, beside how many pictures there are."""
+    data = seen.started.get("data", {})
+    if not seen.drawn or not data.get("train_counts"):
+        return
+    box = st.expander(
+        "Which pictures weighted sampling drew", on_change="rerun", key="runs.drawn", expanded=True
+    )
+    if not box.open:
+        return
+    with box:
+        for stage, counts in seen.drawn.items():
+            if len(seen.drawn) > 1:
+                st.markdown(f"**Stage {stage + 1}**")
+            figure = charts.drawn_counts(data["classes"], data["train_counts"], counts)
+            height = 90 + 34 * len(data["classes"])
+            live_chart(figure, key=f"runs.drawn.{stage}.{seen.run.id}", height=height)
+        st.caption(
+            "As many draws as there are pictures, rare classes as often as common ones: pictures "
+            "of rare classes come several times an epoch, and nothing is thrown away. Read the "
+            "balanced error beside the error rate."
+        )
 
 
 def _log(run: RunFolder) -> None:
@@ -233,7 +272,7 @@ def forecast_of(run: RunFolder, meta: dict) -> float | None:
 
 def run_is_whole(seen: Snapshot) -> bool:
     """Whether every epoch of the schedule is done."""
-    return len(seen.epochs) == seen.recipe.total_epochs
+    return len(seen.epochs) == seen.total_epochs
 
 
 def _expected_s(run_id: str) -> float | None:

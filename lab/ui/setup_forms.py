@@ -5,6 +5,7 @@ data_form(recipe, facts);  network_form(recipe, facts);  rest_form(recipe)
 
 from __future__ import annotations
 
+import contextlib
 from typing import get_args
 
 import streamlit as st
@@ -18,6 +19,7 @@ from lab.recipe.facts import Facts
 from lab.recipe.model import Evaluation, ModelSpec, Optimizer, Rules
 from lab.recipe.models import SMALL_BODY, shipped_models
 from lab.recipe.stage import hw
+from lab.runs.folder import RunFolder
 from lab.runs.index import list_runs
 from lab.ui import editing
 from lab.ui import format as fmt
@@ -33,6 +35,19 @@ from lab.ui.messages import plain
 from lab.ui.state import dataset_of, workspace
 
 LEAVES, PATH, UNKNOWN = "leaves", "path", "schedule.unknown"
+START_WORDS = {
+    "hub": "Downloaded once from timm's hub, so this machine needs the network the first time.",
+    "small-body": "A small network that the lab trained on pictures that it drew itself: shapes, "
+    "textures, fractals. It has never seen a photo, so it knows edges and patterns and no things. "
+    "Choosing it sets the network.",
+    "file": "A .safetensors file on the machine where the lab runs, of just this network.",
+}
+RULE_WORDS = {
+    "early_stop_epochs": "**Stopping early** does not sit well with one-cycle: the rate has not "
+    "come down yet, and the best part comes last. Fewer epochs are the better answer.",
+    "keep_best": "**Keeping the best-looking epoch**: on a small validation set it is mostly an "
+    "accident, and its score is too good. Compare on the locked test part.",
+}
 
 
 def data_form(recipe: Recipe, facts: Facts) -> None:
@@ -120,13 +135,15 @@ def network_form(recipe: Recipe, facts: Facts) -> None:
         shown = ["groups"] + (["file"] if model.weights == "file" else [])
         for name in shown:
             field_input(ModelSpec, name, getattr(model, name), ("model", name), width=190)
+    if words := START_WORDS.get(model.weights):
+        st.caption(words)
     if model.weights == "run":
         _source_run(model)
     if facts.model:
         known = facts.model
         st.caption(
-            f"{plain(known.name)}: {fmt.count(known.params / 1e6)} million weights, "
-            f"{known.gmacs_at_native:.1f} billion multiply-adds at {known.native_px} px, "
+            f"{plain(known.name)}: {known.params / 1e6:.2g} million weights, "
+            f"{known.gmacs_at_native:.2g} billion multiply-adds at {known.native_px} px, "
             f"sizes from {known.min_px} px"
             + (f" in steps of {known.step_px}." if known.step_px > 1 else ".")
         )
@@ -140,7 +157,8 @@ def _weights(model: ModelSpec) -> None:
     options = get_args(info.annotation)
     st.selectbox(
         label_of("weights", info), options, options.index(model.weights), key=key, width=230,
-        format_func=words_of, help=help_of(info), on_change=_put_weights, args=(key,),
+        format_func=lambda choice: words_of(choice, "weights"), help=help_of(info),
+        on_change=_put_weights, args=(key,),
     )  # fmt: skip
 
 
@@ -164,8 +182,41 @@ def _source_run(model: ModelSpec) -> None:
         format_func=names.get, on_change=editing.put, args=(("model", "run"), key),
         placeholder="a finished run", help=ModelSpec.model_fields["run"].description,
     )  # fmt: skip
-    fields_row(ModelSpec, model, ["run_stage"], ("model",))
-    st.caption("To train on, divide the rate by about 4: its weights need little change.")
+    _source_stage(model)
+    st.caption(
+        "To train on, take about a quarter of the rate: these weights need little change. The "
+        "network must be of the same kind; other classes get a new head."
+    )
+
+
+def source_words(model: ModelSpec) -> str:
+    """`Quick demo after its last stage`: whose weights a run begins with."""
+    name = model.run
+    with contextlib.suppress(LabError):
+        folder = RunFolder(workspace().run(model.run))
+        name = (folder.recipe().name if folder.exists() else "") or model.run
+    after = "its last stage" if model.run_stage is None else f"its stage {model.run_stage + 1}"
+    return f"“{name}” after {after}"
+
+
+def _source_stage(model: ModelSpec) -> None:
+    """Which of the run's stages; the last one, unless somebody says otherwise."""
+    with contextlib.suppress(LabError):
+        folder = RunFolder(workspace().run(model.run)) if model.run else None
+        stages = folder.finished_stages() if folder else []
+        source = folder.recipe() if folder and folder.exists() else None
+        if source and source.model.name != model.name:
+            st.caption(f":orange[It is a {plain(source.model.name)}, not a {plain(model.name)}.]")
+        labels = {n: f"stage {n + 1}, {fmt.size(*source.stages[n].hw)}" for n in stages}
+        options: list[int | None] = [None, *labels]
+        if model.run_stage not in options:
+            options.append(model.run_stage)
+        key = editing.key("model.run_stage")
+        st.selectbox(
+            "Which stage of it", options, options.index(model.run_stage), key=key, width=230,
+            format_func=lambda n: "its last" if n is None else labels.get(n, f"stage {n + 1}"),
+            on_change=editing.put, args=(("model", "run_stage"), key),
+        )  # fmt: skip
 
 
 def _look_up(name: str) -> None:
@@ -195,28 +246,48 @@ def _put_name(key: str) -> None:
 
 def rest_form(recipe: Recipe) -> None:
     """Optimizer, precision, seed, division of the pictures, final scores."""
-    st.caption("Training")
+    st.markdown("**Training**")
     fields_row(type(recipe), recipe, ("seed", "precision", "threads", "ema_decay"), ())
-    st.caption("Rules that look at validation: off unless you know why")
+    st.markdown("**Optimizer**")
+    fields_row(Optimizer, recipe.optimizer, optimizer_fields(recipe), ("optimizer",))
+    st.markdown("**Rules that look at validation**  \n:small[:gray[Off unless you know why.]]")
     fields_row(Rules, recipe.rules, list(Rules.model_fields), ("rules",))
-    st.caption("Optimizer")
-    fields_row(Optimizer, recipe.optimizer, list(Optimizer.model_fields), ("optimizer",))
-    st.caption("Network")
+    for words in RULE_WORDS.values():
+        st.caption(words)
+    st.markdown("**Network**")
     shown = ("name", "weights", "groups", "file", "run", "run_stage")
     rest = [name for name in ModelSpec.model_fields if name not in shown]
     fields_row(ModelSpec, recipe.model, rest, ("model",))
-    st.caption("Division of the pictures")
+    st.markdown("**Division of the pictures**")
     split = recipe.dataset.split
-    fields_row(Split, split, list(Split.model_fields), ("dataset", "split"))
+    fields_row(Split, split, split_fields(split), ("dataset", "split"))
     if recipe.dataset.source == LEAVES:
         field_input(
             Leaves, "fine_scale", recipe.dataset.leaves.fine_scale,
             ("dataset", "leaves", "fine_scale"), width=190,
         )  # fmt: skip
-    st.caption("Final scores")
+    st.markdown("**Final scores**")
     _final_size(recipe)
     names = [name for name in Evaluation.model_fields if name != "size"]
     fields_row(Evaluation, recipe.evaluation, names, ("evaluation",))
+
+
+def optimizer_fields(recipe: Recipe) -> list[str]:
+    """Those that the chosen optimizer reads: SGD has no beta2 and no epsilon."""
+    left_out = {"beta2", "eps"} if recipe.optimizer.name == "sgd" else set()
+    tuned = any(stage.frozen_epochs for stage in recipe.stages)
+    if not tuned and all(stage.schedule != "one-cycle" for stage in recipe.stages):
+        left_out.add("cycle_momentum")
+    return [name for name in Optimizer.model_fields if name not in left_out]
+
+
+def split_fields(split: Split) -> list[str]:
+    """Those that the chosen way of dividing reads."""
+    left_out = {
+        "kfold": {"valid_fraction", "column"},
+        "column": {"folds", "fold"},
+    }.get(split.method, {"column", "folds", "fold"})
+    return [name for name in Split.model_fields if name not in left_out]
 
 
 def _final_size(recipe: Recipe) -> None:

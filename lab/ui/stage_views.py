@@ -20,7 +20,7 @@ from lab.ui import format as fmt
 from lab.ui.crops import Crop, true_size_row
 from lab.ui.frame import start
 from lab.ui.messages import guard, plain, show_error
-from lab.ui.palette import size_colour
+from lab.ui.palette import recipe_sides, size_colour
 from lab.ui.state import workspace
 
 KEPT, ROLL, ASKED = "schedule.kept", "schedule.roll", "schedule.asked"
@@ -106,7 +106,7 @@ def _answer(question: str) -> Answer:
 
 
 def _row(recipe: Recipe, answers: list[Answer | None], row: int, title: str) -> None:
-    sides = [stage.size for stage in recipe.stages]
+    sides = recipe_sides(recipe)
     crops, label = [], ""
     for index, pictures in enumerate(answers):
         if isinstance(pictures, list) and row < len(pictures):

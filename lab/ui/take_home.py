@@ -55,6 +55,21 @@ def package(
     return Package(folder, packed, size, card, made.get("parity", {})) if same else None
 
 
+def second_words(info: dict[str, Any]) -> str:
+    """What the model says of a second label, and how well; '' where it learnt one label."""
+    model = info["model"]
+    classes = model.get("second_classes") or []
+    if not classes:
+        return ""
+    error = info.get("second_final", {}).get("error_rate")
+    name = model.get("second_target") or "second label"
+    wrong = f", {fmt.percent(error)} error" if error is not None else ""
+    return (
+        f"It answers for a second label too: {name}, {fmt.count(len(classes))} classes{wrong}. "
+        f"Its outputs follow those of {model.get('target') or 'the first'}."
+    )
+
+
 def file_name(name: str, info: dict[str, Any]) -> str:
     """`quick-demo-128px.zip`."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") or "model"

@@ -83,12 +83,40 @@ def _waiting_words(status: StatusRow, expected_s: float | None) -> str:
 
 def _running_words(seen: Snapshot) -> str:
     if not seen.latest and not len(seen.epochs):
+        if seen.begun >= 0:
+            return _beginning_words(seen, seen.begun)
         return "It is preparing; the curves move as soon as the first step is done."
     at = seen.latest or seen.epochs.iloc[-1].to_dict()
-    total, stages = seen.recipe.total_epochs, len(seen.recipe.stages)
+    total, stages = seen.total_epochs, len(seen.recipe.stages)
+    if seen.begun > int(at["stage"]):
+        return _beginning_words(seen, seen.begun)
     epoch = min(max(int(at["global_epoch"]), len(seen.epochs)) + 1, total)
     size = fmt.size(*hw(at["size"]))
     return f"Stage {int(at['stage']) + 1} of {stages} at {size}, epoch {epoch} of {total}."
+
+
+def _beginning_words(seen: Snapshot, number: int) -> str:
+    """A stage that has begun and not made a step yet: what it is busy with."""
+    stage, stages = seen.recipe.stages[number], len(seen.recipe.stages)
+    place = f"Stage {number + 1} of {stages} at {fmt.size(*stage.hw)} begins"
+    if seen.preparing:
+        return f"{place}: {str(seen.preparing.get('what', 'preparing')).lower()}."
+    if waits_for_finder(seen):
+        return f"{place}: the finder tries out a hundred rates, then puts everything back."
+    return f"{place}."
+
+
+def waits_for_finder(seen: Snapshot) -> bool:
+    """Whether the stage under way has begun and its rate is still being searched."""
+    if seen.begun < 0 or seen.recipe.stages[seen.begun].lr != "finder":
+        return False
+    known = (
+        str(seen.begun) in seen.started.get("stages", {})
+        and "lr" in (seen.started["stages"][str(seen.begun)])
+    )
+    told = any((e["stage"], e["name"]) == (seen.begun, "lr") for e in seen.chosen)
+    trained = bool(seen.latest) and int(seen.latest["stage"]) >= seen.begun
+    return not (known or told or trained)
 
 
 def finished_words(seen: Snapshot) -> str:
@@ -103,7 +131,7 @@ def finished_words(seen: Snapshot) -> str:
 
 
 def _epochs_done(seen: Snapshot) -> str:
-    done, total = len(seen.epochs), seen.recipe.total_epochs
+    done, total = len(seen.epochs), seen.total_epochs
     return f"{done} of {total} epochs" if done else "no whole epoch"
 
 
@@ -113,7 +141,7 @@ def _saved(seen: Snapshot) -> bool:
 
 def progress(seen: Snapshot, status: str, now: float, forecast_s: float | None) -> Progress:
     """How far, how long, how fast."""
-    if seen.preparing or seen.plan is None:
+    if seen.plan is None:
         return _preparation(seen, forecast_s)
     total = seen.plan.total_steps
     step = max(seen.steps_done, int(seen.epochs["step"].max()) if len(seen.epochs) else 0)
@@ -126,6 +154,8 @@ def progress(seen: Snapshot, status: str, now: float, forecast_s: float | None) 
     if len(seen.epochs) and (status not in LIVE or speed is None):
         speed = float(seen.epochs["images_per_s"].iloc[-1])
     text = f"Step {fmt.count(step)} of {fmt.count(total)}"
+    if status in LIVE and seen.preparing:
+        text += f". {preparing_words(seen.preparing)}"
     return Progress(share, text, elapsed, left, speed)
 
 
@@ -134,8 +164,15 @@ def _preparation(seen: Snapshot, forecast_s: float | None) -> Progress:
     if not found:
         return Progress(0.0, "Nothing to show yet", None, forecast_s, None)
     done, total = int(found.get("done") or 0), max(int(found.get("total") or 0), 1)
-    text = f"{found.get('what', 'Preparing')}: {fmt.count(done)} of {fmt.count(total)}"
-    return Progress(min(done / total, 1.0), text, None, forecast_s, None)
+    words = preparing_words(found)
+    return Progress(min(done / total, 1.0), words, None, forecast_s, None)
+
+
+def preparing_words(event: Mapping[str, Any]) -> str:
+    """`Caching activations: 64 of 372`; without numbers where there is one thing to do."""
+    done, total = int(event.get("done") or 0), int(event.get("total") or 0)
+    what = str(event.get("what", "Preparing"))
+    return f"{what}: {fmt.count(done)} of {fmt.count(total)}" if total > 1 else f"{what} …"
 
 
 def elapsed_s(seen: Snapshot, now: float | None) -> float:
@@ -168,43 +205,6 @@ def guess_words(meta: Mapping[str, Any]) -> str:
     if isinstance(guess, float | int) and not isinstance(guess, bool):
         return f"{fmt.percent(float(guess))} wrong"
     return " ".join(guess.split())[:200] if isinstance(guess, str) else ""
-
-
-def stage_words(seen: Snapshot) -> list[str]:
-    """`Stage 1: 31.0 % wrong at 64 px, 51.3 % at the final 128 px.` for each finished stage."""
-    lines = []
-    for event in seen.stages:
-        own, final = hw(event["size"]), hw(event["final_size"])
-        errors = [event.get(name, {}).get("error_rate") for name in ("own", "final")]
-        line = f"Stage {event['stage'] + 1}: {fmt.percent(errors[0])} wrong at {fmt.size(*own)}"
-        if own != final:
-            line += f", {fmt.percent(errors[1])} at the final {fmt.size(*final)}"
-        lines.append(f"{line}.")
-    return lines
-
-
-def choice_rows(seen: Snapshot) -> list[dict[str, str]]:
-    """What the program chose for this run, and why: rows of what, choice, reason."""
-    begun = seen.started
-    reasons = begun.get("reasons", {})
-    names = {"device": "device", "precision": "precision", "threads": "CPU threads",
-             "groups": "parameter groups"}  # fmt: skip
-    rows = [
-        {"what": words, "choice": str(begun[key]), "reason": str(reasons.get(key, ""))}
-        for key, words in names.items()
-        if key in begun
-    ]
-    data = begun.get("data", {})
-    if data:
-        parts = [f"{fmt.count(data[f'n_{part}'])} {word}" for part, word in _PARTS.items()]
-        rows.append({"what": "pictures", "choice": str(data["name"]), "reason": ", ".join(parts)})
-    versions = ", ".join(f"{name} {number}" for name, number in begun.get("versions", {}).items())
-    if versions:
-        rows.append({"what": "versions", "choice": versions, "reason": str(begun.get("host", ""))})
-    return rows
-
-
-_PARTS = {"train": "to train on", "valid": "to validate with", "test": "locked away"}
 
 
 def log_tail(file: Path, most_bytes: int = LOG_BYTES) -> str:

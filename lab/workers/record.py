@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from safetensors.torch import save_file
 from lab.analysis.metrics import scores
 from lab.data.transform import TestTransform
 from lab.errors import Stopped
-from lab.runs.folder import STOP_AFTER_STAGE
+from lab.runs.folder import STOP, STOP_AFTER_STAGE
 from lab.runs.speeds import note_speed
 from lab.schedules.budget import speed_key, valid_key
 from lab.train import checkpoint
@@ -35,8 +37,9 @@ KEEP = 2
 class Recorder:
     """Consumes a trainer's events and writes the run folder."""
 
-    def __init__(self, work: Work, trainer: Trainer, data: RunData):
+    def __init__(self, work: Work, trainer: Trainer, data: RunData, device: str):
         self.work, self.trainer, self.data = work, trainer, data
+        self.device = device  # of the run: with several, the trainer knows its own alone
         self.run, self.saved, self.told = work.run, time.monotonic(), 0.0
         self.window: list[tuple[float, int]] = []  # (time, images) of recent steps
         self.waiting: list[Step] = []  # whose losses were not read yet
@@ -47,13 +50,20 @@ class Recorder:
             for event in self.trainer.events():
                 self.work.step = self.trainer.step
                 self._take(event)
-                if self.work.pulse.stopping():
+                if self._ends_here(event):
                     raise Stopped
         except Stopped:
             if self.trainer.step:
                 self._save()
             raise
         self._finished()
+
+    def _ends_here(self, event: Event) -> bool:
+        """Whether somebody wants it to stop now. Several processes of a run ask each other."""
+        trainer, pulse = self.trainer, self.work.pulse
+        if isinstance(event, StageDone) and event.stage < len(trainer.recipe.stages) - 1:
+            return trainer.team.agree(pulse.wish() in (STOP, STOP_AFTER_STAGE))
+        return trainer.stopping()
 
     def _take(self, event: Event) -> None:
         match event:
@@ -73,7 +83,8 @@ class Recorder:
     def _chosen(self, event: Chosen) -> None:
         """On disk before the run goes on: a resume and the baselines read it there."""
         document = self.run.resolved()
-        document["resolved"] = self.trainer.resolved.as_dict()
+        chosen = replace(self.trainer.resolved, device=self.device)
+        document["resolved"] = chosen.as_dict()
         write_json(self.run.resolved_file, document)
         self.work.tell(
             "chosen", stage=event.stage, name=event.name, value=event.value, reason=event.reason
@@ -163,7 +174,7 @@ class Recorder:
             return  # a mixture of sizes, or no pass through the body: no speed of one size
         name, precision = self.trainer.recipe.model.name, resolved.precision
         key = speed_key(name, row.height, row.width, row.batch, precision)
-        place = (self.work.workspace, resolved.device)
+        place = (self.work.workspace, self.device)
         if event.train_seconds > 0:
             note_speed(*place, "speeds", key, row.images / event.train_seconds)
         valid = event.seconds - event.train_seconds
@@ -191,9 +202,6 @@ class Recorder:
             final=document["final"],
         )
         self._save()
-        last = event.stage == len(self.trainer.recipe.stages) - 1
-        if self.work.pulse.wish() == STOP_AFTER_STAGE and not last:
-            raise Stopped
 
     def _scores(self, event: StageDone, own: TestPictures, final: TestPictures) -> dict[str, Any]:
         stage = self.trainer.recipe.stages[event.stage]
@@ -241,12 +249,21 @@ class Recorder:
         }
 
     def _weights(self, path: Path) -> str:
-        """Write the weights whole or not at all; returns their sha256."""
-        temporary = path.with_suffix(".tmp")
+        """Write the weights whole or not at all, with what they need to be used elsewhere; returns
+        their sha256. Tensors that a network ties are written twice: safetensors shares none."""
+        temporary, seen = path.with_suffix(".tmp"), set()
         state = {
             k: v.detach().cpu().contiguous() for k, v in self.trainer.judged.state_dict().items()
         }
-        save_file(state, temporary)
+        for name, tensor in state.items():
+            if tensor.data_ptr() in seen:
+                state[name] = tensor.clone()
+            seen.add(tensor.data_ptr())
+        model = self._model()
+        about = {key: model[key] for key in ("mean", "std", "classes")}
+        # One key: safetensors writes several in a random order, and the digest would be random too.
+        about = json.dumps({"architecture": model["name"], **about})
+        save_file(state, temporary, metadata={"lab": about})
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

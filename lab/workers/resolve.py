@@ -26,6 +26,7 @@ __all__ = [
     "cores",
     "forward_speed",
     "pick_device",
+    "pick_devices",
     "preflight",
     "probe_precision",
     "resolve",
@@ -39,14 +40,38 @@ def pick_device(wish: str) -> tuple[str, str]:
         if torch.cuda.is_available():
             return "cuda:0", f"a GPU is here: {torch.cuda.get_device_name(0)}"
         return "cpu", "no GPU is here"
+    if "," in wish or wish == "cuda:all":
+        raise LabError(f"This work takes one device, not {wish}.", "Use cpu, or cuda:0.")
     if wish.startswith("cuda"):
-        index = int(wish.partition(":")[2] or 0)
-        if index >= torch.cuda.device_count():
+        number = wish.partition(":")[2] or "0"
+        if not number.isdecimal() or int(number) >= torch.cuda.device_count():
             raise LabError(f"There is no device {wish} here.", "Use --device cpu.")
-        return f"cuda:{index}", "asked for"
+        return f"cuda:{int(number)}", "asked for"
     if wish != "cpu":
         raise LabError(f"There is no device {wish!r}.", "Use cpu, or cuda:0.")
     return "cpu", "asked for"
+
+
+def pick_devices(wish: str) -> tuple[str, str]:
+    """(device, reason), where a run may name several: `cuda:0,cuda:1`, `cuda:all`, `cpu,cpu`.
+
+    Each gets a process of its own. Raises LabError for one that is not there, for the same GPU
+    twice, and for GPU and CPU together.
+    """
+    names = [name.strip() for name in wish.split(",")]
+    if wish == "cuda:all":
+        names = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    if len(names) == 1:
+        return pick_device(names[0])
+    if not names or not all(names):
+        raise LabError(f"There is no device {wish!r} here.", "Use --device cpu.")
+    picked = [pick_device(name)[0] for name in names]
+    on_cpu = picked.count("cpu")
+    if 0 < on_cpu < len(picked):
+        raise LabError("GPU and CPU cannot share a run.", "Name GPUs alone, or cpu alone.")
+    if not on_cpu and len(set(picked)) < len(picked):
+        raise LabError(f"{wish} names a GPU twice.", "Name each GPU once.")
+    return ",".join(picked), f"{len(picked)} processes, asked for"
 
 
 def cores() -> int:

@@ -14,7 +14,8 @@ import platform
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -23,27 +24,31 @@ import torch
 import lab
 from lab.errors import LabError, Stopped
 from lab.jobs.device_lock import device_lock
+from lab.recipe.baselines import leading_stage
 from lab.recipe.check import check, errors_of
 from lab.recipe.facts import Facts, Resolved
 from lab.recipe.model import Recipe
 from lab.recipe.stage import hw
 from lab.runs.events import EventWriter
-from lab.runs.folder import RunFolder
-from lab.schedules.plan import Plan, plan
+from lab.runs.folder import RunFolder, process_identity
+from lab.schedules.plan import Plan, make_plan, plan
 from lab.scoring.start import start_weights
 from lab.train import checkpoint, remedies
 from lab.train.memory import has_batch_norm, shrink_words
 from lab.train.model import Network, build, check_size
+from lab.train.team import Alone
 from lab.train.trainer import Trainer
 from lab.vision.resident import ResidentData, budget
 from lab.vision.rundata import RunData, open_run_data
 from lab.workers.context import Work
 from lab.workers.record import Recorder
-from lab.workers.resolve import cores, pick_device, preflight, resolve
+from lab.workers.resolve import cores, pick_devices, preflight, resolve
 from lab.workers.state import Pulse
 from lab.workspace import Workspace, read_json, write_json
 
 DONE, FAILED, STOPPED = 0, 1, 75
+ECHO_S = 2.0  # by then the process whose end an error echoes is seen to be gone
+LEFT = 70  # of several processes: another one has ended, and this one has nothing to say
 
 
 def execute(
@@ -52,20 +57,29 @@ def execute(
     attempt: int,
     device: str = "auto",
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
+    team: Alone | None = None,
+    leader: int | None = None,
 ) -> int:
-    """Train a run from where it stands to its end. Returns an exit code; never raises."""
+    """Train a run from where it stands to its end. Returns an exit code; never raises.
+
+    In process 0 of a `team`, `leader` is the pid of who started them: the run lives as it does.
+    """
     with ExitStack() as stack:
-        pulse = stack.enter_context(Pulse(run.path, attempt))
+        pulse = Pulse(run.path, attempt)
+        if leader:
+            pulse.set(**process_identity(leader))
+        stack.enter_context(pulse)
         pulse.listen()
         writer = EventWriter(run, attempt)
         stack.callback(writer.close)
-        work = _Training(workspace, run, attempt, pulse, writer, on_event)
+        work = Training(workspace, run, attempt, pulse, writer, on_event, team=team or Alone())
         try:
             work.train(device, stack)
-        except Stopped:
-            return _stopped(work)
         except Exception as error:
-            return _failed(work, error)
+            stopped = isinstance(error, Stopped)
+            if not isinstance(error, LabError) and work.team.abandoned(0.0 if stopped else ECHO_S):
+                return LEFT
+            return _stopped(work) if stopped else _failed(work, error)
         pulse.set(status="finished", message="")
         return DONE
 
@@ -77,19 +91,19 @@ def _stopped(work: Work) -> int:
 
 
 def _failed(work: Work, error: Exception) -> int:
-    if not isinstance(error, LabError):
-        with contextlib.suppress(OSError), open(work.run.log, "a", encoding="utf-8") as log:
-            traceback.print_exc(file=log)
-    problem = as_words(error)
+    problem = as_words(error, work.run.log)
     work.tell("failed", message=problem.what, fix=problem.fix)
     work.pulse.set(status="failed", message=problem.what, fix=problem.fix)
     return FAILED
 
 
-def as_words(error: Exception) -> LabError:
-    """Any failure as one sentence and its remedy."""
+def as_words(error: Exception, log: Path | None = None) -> LabError:
+    """Any failure as one sentence and its remedy; to a log, what is no LabError in full."""
     if isinstance(error, LabError):
         return error
+    if log:
+        with contextlib.suppress(OSError), open(log, "a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return LabError("The disk is full.", "Free some space, then continue the run.")
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error):
@@ -103,42 +117,64 @@ def as_words(error: Exception) -> LabError:
 
 
 @dataclass
-class _Training(Work):
+class Training(Work):
     """One execution: prepare, restore where there is something to restore, train, record."""
+
+    team: Alone = field(default_factory=Alone)
 
     def train(self, wish: str, stack: ExitStack) -> None:
         """To the end. Raises Stopped, or whatever went wrong."""
         recipe = self.run.recipe()
         if problems := errors_of(check(recipe)):
             raise LabError.of(problems)
-        resolved = self._earlier_choices(recipe)
-        chosen, why = pick_device(resolved.device if resolved else wish)
-        stack.enter_context(device_lock(self.workspace, chosen, holder=f"run {self.run.id}"))
-        torch.set_num_threads(resolved.threads if resolved else recipe.threads or cores())
-        data = open_run_data(self.workspace, recipe, self.progress)
-        network = self._network(recipe, data)
-        data.mean, data.interpolation = network.mean, network.interpolation
-        data.build(self.progress)
-        facts = Facts(data=data.facts())
-        if problems := errors_of(check(recipe, facts)):
-            raise LabError.of(problems)
-        if resolved is None:
-            resolved = self._choose(recipe, network, data, chosen, why)
-        self._same_data(data)
+        with self.team.first():  # the others find stores and choices made
+            resolved = self._earlier_choices(recipe)
+            chosen, why = pick_devices(resolved.device if resolved else wish)
+            device = chosen.split(",")[self.team.rank]
+            self.hold(chosen, stack)
+            threads = resolved.threads if resolved else recipe.threads or cores()
+            torch.set_num_threads(max(1, threads // self.team.size))
+            data = open_run_data(self.workspace, recipe, self.progress)
+            network = self._network(recipe, data)
+            data.mean, data.interpolation = network.mean, network.interpolation
+            data.build(self.progress)
+            facts = Facts(data=data.facts())
+            if problems := errors_of(check(recipe, facts)):
+                raise LabError.of(problems)
+            if resolved is None:
+                resolved = self._choose(recipe, network, data, device, (chosen, why))
+            self._same_data(data)
+            checkpoint.sweep(self.run.checkpoints)
         remedies.apply(network.model, resolved.remedies)
+        alone = self.team.size == 1
         trainer = Trainer(
             recipe,
             plan(recipe, facts, resolved),
-            resolved,
-            data if chosen == "cpu" else ResidentData(data, chosen, budget(chosen)),
+            replace(resolved, device=device),
+            data if device == "cpu" else ResidentData(data, device, budget(device)),
             network,
+            team=self.team,
             folder=self.run.path,
-            stopping=self.pulse.stopping,
-            progress=self.progress,
+            stopping=lambda: self.team.stop(self.pulse.stopping),
+            progress=self.progress if alone else self.shown,
         )
         self._restore(trainer, recipe, resolved, data)
         self.pulse.set(status="running", device=resolved.device)
-        Recorder(self, trainer, data).record()
+        self.record(Recorder(self, trainer, data, resolved.device))
+
+    def record(self, recorder: Recorder) -> None:
+        """Train, and write down what happens."""
+        recorder.record()
+
+    def hold(self, devices: str, stack: ExitStack) -> None:
+        """Keep other runs off the devices. Raises LabError where one is in use."""
+        for name in sorted(set(devices.split(","))):
+            stack.enter_context(device_lock(self.workspace, name, holder=f"run {self.run.id}"))
+
+    def shown(self, what: str, done: int, total: int) -> None:
+        """Progress where to stop is for all processes to agree on."""
+        with contextlib.suppress(Stopped):
+            self.progress(what, done, total)
 
     def _network(self, recipe: Recipe, data: RunData) -> Network:
         start = start_weights(self.workspace, recipe.model)
@@ -147,35 +183,34 @@ class _Training(Work):
         network = build(recipe, *shape, start=start, classes=classes)
         network.second_classes = len(data.second_classes)
         for size in _sizes(recipe):
-            check_size(network.model, recipe.model.name, *size)
+            check_size(network, recipe.model.name, *size)
         return network
 
     def _earlier_choices(self, recipe: Recipe) -> Resolved | None:
         """What an earlier attempt chose; for a baseline, what its reference run chose."""
-        stored = read_json(self.run.resolved_file)
-        if stored:
-            return Resolved(**stored["resolved"])
-        reference = self.run.meta().get("baseline_of")
-        chosen = RunFolder(self.workspace.run(reference)).resolved() if reference else {}
-        if not chosen:
-            return None
-        resolved = as_reference(Resolved(**chosen["resolved"]), recipe, reference)
-        if any(s.batch_size == "auto" for s in recipe.stages) and not resolved.stages:
-            return None
-        document = {"resolved": resolved.as_dict(), "data": chosen["data"]}
-        write_json(self.run.resolved_file, {**document, "recipe": recipe.identity()})
+        resolved, document = earlier_choices(self.workspace, self.run, recipe)
+        if document:
+            write_json(self.run.resolved_file, document)
         return resolved
 
     def _choose(
-        self, recipe: Recipe, network: Network, data: RunData, device: str, why: str
+        self,
+        recipe: Recipe,
+        network: Network,
+        data: RunData,
+        device: str,
+        wish: tuple[str, str],
     ) -> Resolved:
+        """Tried on one device. `wish`: the run's device or devices, and why."""
         self.progress("Choosing precision and batch", 0, 1)
         facts = data.facts()
-        resolved = resolve(recipe, network, device, why, facts)
+        resolved = resolve(recipe, network, device, wish[1], facts)
+        share = shared(recipe, facts.n_train, resolved, self.team)
         for choice in preflight(
-            recipe, network, device, resolved.precision, resolved, facts.n_train
+            share, network, device, resolved.precision, resolved, facts.n_train
         ):
             resolved = resolved.with_choice(*choice)
+        resolved = replace(resolved, device=wish[0])
         document = {
             "resolved": resolved.as_dict(),
             "recipe": recipe.identity(),
@@ -198,8 +233,7 @@ class _Training(Work):
             )
 
     def _restore(self, trainer: Trainer, recipe: Recipe, resolved: Resolved, data: RunData) -> None:
-        checkpoint.sweep(self.run.checkpoints)
-        found = checkpoint.load_newest(self.run.checkpoints, resolved.device)
+        found = checkpoint.load_newest(self.run.checkpoints, trainer.resolved.device)
         if found is None:
             about = _about(recipe, resolved, data, trainer.plan)
             self.tell("run_started", **about, weights=trainer.network.source)
@@ -225,17 +259,49 @@ class _Training(Work):
                 self.tell("warning", message=shrink_words(stage.hw, batch, micro, norms))
 
 
+def earlier_choices(
+    workspace: Workspace, run: RunFolder, recipe: Recipe
+) -> tuple[Resolved | None, dict[str, Any] | None]:
+    """(choices that the run goes by, the document to write where they are new to it)."""
+    stored = read_json(run.resolved_file)
+    if stored:
+        return Resolved(**stored["resolved"]), None
+    reference = run.meta().get("baseline_of")
+    chosen = RunFolder(workspace.run(reference)).resolved() if reference else {}
+    if not chosen:
+        return None, None
+    resolved = as_reference(Resolved(**chosen["resolved"]), recipe, reference)
+    if any(s.batch_size == "auto" for s in recipe.stages) and not resolved.stages:
+        return None, None
+    return resolved, {
+        "resolved": resolved.as_dict(),
+        "data": chosen["data"],
+        "recipe": recipe.identity(),
+    }
+
+
+def shared(recipe: Recipe, n_train: int, resolved: Resolved, team: Alone) -> Recipe:
+    """The recipe as one process of a team sees it: with its share of every batch."""
+    if team.size == 1:
+        return recipe
+    the_plan = make_plan(recipe, n_train, resolved.groups, resolved)
+    batches = [the_plan.of_stage(index)[0].batch for index in range(len(recipe.stages))]
+    shares = [max(2, -(-batch // team.size)) for batch in batches]
+    stages = [stage.but(batch_size=n) for stage, n in zip(recipe.stages, shares)]
+    return recipe.but(stages=[stage.model_dump() for stage in stages])
+
+
 def _sizes(recipe: Recipe) -> set[tuple[int, int]]:
     """Every (height, width) that the network must take, ramps' first ones too."""
     ramps = {hw(stage.ramp_from) for stage in recipe.stages if stage.ramp_from is not None}
     return {stage.hw for stage in recipe.stages} | {recipe.final_hw} | ramps
 
 
-def as_reference(reference: Resolved, recipe: Recipe, run_id: str) -> Resolved:
+def as_reference(reference: Resolved, recipe: Recipe, run_id: str, lead: int = 0) -> Resolved:
     """A reference run's choices for its baseline.
 
     A baseline with several stages has the reference's own: it takes their rates and batches. One
-    with a single stage takes the rate of the first and the batch of the last, whose size it has.
+    with a single stage takes the rate of stage `lead` and the batch of the last, whose size it has.
     How long a rule let a stage run, and parts that memory asked for, are the reference's alone.
     """
     words = f"as run {run_id}"
@@ -245,7 +311,7 @@ def as_reference(reference: Resolved, recipe: Recipe, run_id: str) -> Resolved:
     last = max((int(number) for number in reference.stages), default=0)
     alone = len(recipe.stages) == 1
     for index in range(len(recipe.stages)):
-        sources = {"lr": 0 if alone else index, "batch_size": last if alone else index}
+        sources = {"lr": lead if alone else index, "batch_size": last if alone else index}
         for name, source in sources.items():
             value = reference.of_stage(source, name)
             if value is not None:

@@ -60,28 +60,14 @@ def predicted(tmp_path_factory):
     says = Says()
     learn = Learner(dls, model, loss_func=CrossEntropyLossFlat(), cbs=says)
     average, _ = quietly(learn, lambda learn: learn.tta(n=4))
-    greatest_at = len(says.found)
-    greatest, _ = quietly(learn, lambda learn: learn.tta(n=4, use_max=True))
-    batches = torch.cat(says.found[:greatest_at]), torch.cat(says.found[greatest_at:])
-    passes, others = (found.reshape(5, -1, 2).numpy() for found in batches)
-    return passes, average.numpy(), others, greatest.numpy()
+    return torch.cat(says.found).reshape(5, -1, 2).numpy(), average.numpy()
 
 
 def test_the_average_over_views_is_fastais(predicted):
-    passes, average, _, _ = predicted
+    passes, average = predicted
     views, plain = passes[:4].transpose(1, 0, 2), passes[4]
     assert np.abs(views - plain[:, None]).max() > 1e-3  # the views do differ
     assert fastai_average(plain, views, 0.25) == pytest.approx(average, abs=1e-6)
-
-
-def test_the_greatest_over_views_is_fastais_use_max(predicted):
-    tta = pytest.importorskip("lab.analysis.tta")
-    greatest = getattr(tta, "greatest", None) or getattr(tta, "maximum", None)
-    if greatest is None:
-        pytest.skip("the lab has no average by maximum yet")
-    _, _, passes, theirs = predicted
-    ours = greatest(passes[4], passes[:4].transpose(1, 0, 2))
-    assert ours.argmax(axis=1).tolist() == theirs.argmax(axis=1).tolist()
 
 
 def augment_of(**values):

@@ -19,11 +19,14 @@ EASY_STEPS = Preset(
         "The pretrained resnext101_64 becomes the lab's own small body, so that it runs offline; "
         "set model.name and model.weights for another.",
         "128 px instead of 224.",
+        "A rate is looked for before each of the three parts; the forum keeps the first one for "
+        "the last layer with augmentation.",
+        "The optimizer is AdamW; theirs was SGD with momentum.",
         "At most three cycles (7 epochs); they end when one brings no better error rate.",
     ),
     published=(
-        "15 of 45 epochs of the head alone on cached activations of 180,000 furniture photos: "
-        "still improving a little.",
+        "The last 15 of 45 epochs of the head alone on cached activations of 180,000 furniture "
+        "photos: accuracy .8312 to .8330, still improving a little.",
         "The question asked there: does a long-trained head become dependent on the old body, so "
         "that unfreezing hurts? Try 1, 5 and 45 epochs of the head, then unfreeze.",
     ),
@@ -32,7 +35,10 @@ EASY_STEPS = Preset(
         "search again because the size changed. Run both and compare."
     ),
     values={
-        "model": {"name": SMALL_BODY, "weights": "small-body", "groups": 3},
+        # The last layer alone learns at first: its library froze the body's norms with the body.
+        "model": {
+            "name": SMALL_BODY, "weights": "small-body", "groups": 3, "frozen_norms_train": False,
+        },
         "stages": [
             {
                 "epochs": 2, "trainable": "head", "schedule": "constant",

@@ -21,18 +21,21 @@ FASTBOOK_7 = Preset(
     departures=(
         "xresnet50 becomes timm's resnet50d.",
         "The random crop is drawn per image; the book's draws one box per batch.",
-        "Imagenette becomes the data set you choose.",
+        "fp32 or bf16, whichever is faster here; the book's run was fp32.",
+        "Imagenette (9,469 + 3,925 images) becomes the data set you choose.",
     ),
     published=(
         "Accuracy .7980 after 4 epochs at 128 px, 2:00.",
         "Accuracy .8633 after fine_tune at 224 px, another 6:39.",
         "With test-time augmentation .8738.",
-        "Baseline, 5 epochs at 224 px: .8245 in 5:19.",
+        "Baseline, 5 epochs at 224 px, batches of 64, rate 3e-3: .3913 .5172 .6572 .7718 .8245, "
+        "5:19 in all.",
     ),
     caution=(
         "With pretrained weights progressive resizing may hurt: when the network is close to the "
         "task and was trained on images of similar size, small images may damage weights that "
-        "need little change. Nothing is gained above the size on disk. Try it."
+        "need little change. It probably helps where size, shape or style differ. Nothing is "
+        "gained above the size on disk. Try it."
     ),
     values={
         "model": {"name": "resnet50d", "weights": "none", "groups": 1, "normalise": "imagenet"},

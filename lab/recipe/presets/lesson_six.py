@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lab.recipe.models import SMALL_BODY
 from lab.recipe.presets.preset import Preset
 
 _STAGE = {
@@ -16,7 +17,8 @@ _SOURCE = "Howard and Gugger, Deep Learning for Coders, chapter 5 (pets), and no
 _DEPARTURES = (
     "fastai's head (two linear layers over mean and largest) becomes timm's single linear layer.",
     "Pets become the data set you choose.",
-    "The weights come from timm's hub; offline, set model.weights to small-body and its network.",
+    f"The weights come from timm's hub; offline, set model.weights to small-body and model.name to "
+    f"{SMALL_BODY}.",
 )
 
 

@@ -18,9 +18,9 @@ EFFICIENTNETV2 = Preset(
         "small pictures need little regularisation, large ones much. Switch the growth of one off "
         "and see what it was worth."
     ),
-    source="Tan and Le 2021 (arXiv 2104.00298), table 6 for the S model",
+    source="Tan and Le 2021 (arXiv 2104.00298), progressive learning",
     departures=(
-        "350 epochs become 20: 5 a stage.",
+        "350 epochs become 20, divided by 17.5: 5 a stage.",
         "EfficientNetV2-S becomes tf_efficientnetv2_b0, which is four times cheaper.",
         "RMSProp with an exponential decay becomes AdamW, one cycle per stage.",
         "The paper's formula for the sizes; the released code uses another.",
@@ -53,7 +53,7 @@ COMPOSER = Preset(
     source="MosaicML Composer, progressive resizing (initial scale .5, delay .5, finetune .2)",
     departures=(
         "Their code resizes by the nearest pixel; here by antialiased bilinear.",
-        "90 epochs become 18; SGD becomes AdamW with one cycle.",
+        "90 epochs become 18, divided by 5; SGD becomes AdamW with one cycle.",
         _IMAGENET,
     ),
     published=(
@@ -83,8 +83,9 @@ FFCV = Preset(
     departures=(
         "16 epochs, their shortest recipe, with the ramp of their longer ones.",
         "One cycle for their linear rise and fall; batches of 64, the rate scaled with them.",
-        "They add the logits of the mirrored picture in the test; here probabilities are averaged.",
-        "No blur pooling.",
+        "They add the mirrored picture's logits in every test; here scores are of the plain "
+        "picture, and test-time augmentation averages probabilities, on request.",
+        "No blur pooling; Nesterov's momentum.",
         _IMAGENET,
     ),
     published=(
@@ -115,7 +116,7 @@ DAWNBENCH = Preset(
     ),
     source="fast.ai's DAWNBench entry (128 px for 14 epochs, 224 for 18, 288 for 3)",
     departures=(
-        "35 epochs become 12: 5, 6 and 1, about a third.",
+        "35 epochs become 12, divided by 3 and rounded: 5, 6 and 1.",
         "Batches of 128, 64 and 32, the rate in proportion.",
         "Validation of the last stage on squares; theirs kept each picture's shape.",
         "One cycle per stage for their own curve.",

@@ -12,11 +12,12 @@ from lab.ui.charts.curves import compare_curves, live_curves
 from lab.ui.charts.results import (
     CostPoint,
     class_counts,
+    drawn_counts,
     error_against_cost,
     heat_map,
     probability_bars,
 )
-from lab.ui.charts.timeline import timeline
+from lab.ui.charts.timeline import key_words, timeline
 
 __all__ = [
     "Axis",
@@ -25,8 +26,10 @@ __all__ = [
     "class_counts",
     "compare_curves",
     "describe",
+    "drawn_counts",
     "error_against_cost",
     "heat_map",
+    "key_words",
     "live_curves",
     "probability_bars",
     "timeline",

@@ -7,14 +7,14 @@ axis.total, axis.bands, axis.at_steps([0, 1]), axis.at_epochs([0])
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 
-from lab.schedules.plan import EpochRow, Plan
-from lab.ui.palette import band_fill, size_colour
+from lab.schedules.plan import Plan
+from lab.ui.palette import band_fill, way_colour
 
 AxisName = Literal["epoch", "step", "time", "pixels"]
 TITLES = {
@@ -33,6 +33,18 @@ class Band:
     colour: str
     x0: float
     x1: float
+    size: tuple[int, int] = (0, 0)  # height, width
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Steps of one stage at one size, from `first` up to before `end`; epochs may lie within."""
+
+    stage: int
+    height: int
+    width: int
+    first: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -61,15 +73,15 @@ class Axis:
 
     @property
     def bands(self) -> list[Band]:
-        """One band per stretch of epochs with the same stage and size."""
-        sides = sides_of(self.plan)
-        found = []
-        for (_, height, width), rows in groupby(self.plan.epochs, key=_stage_and_size):
-            epochs = [row.global_epoch for row in rows]
-            start = self.ends[epochs[0] - 1] if epochs[0] else 0.0
-            colour = size_colour((height, width), sides)
-            found.append(Band(size_label(height, width), colour, start, self.ends[epochs[-1]]))
-        return found
+        """One band per stretch of the same stage and size."""
+        sides, all_ = sides_of(self.plan), stretches(self.plan)
+        starts = self.at_steps([one.first - 1 for one in all_])
+        ends = self.at_steps([one.end - 1 for one in all_])
+        return [
+            Band(size_label(*size), way_colour(size, sides), float(start), float(end), size)
+            for one, start, end in zip(all_, starts, ends)
+            for size in [(one.height, one.width)]
+        ]
 
     def at_epochs(self, global_epochs: Sequence[int]) -> np.ndarray:
         """Where epochs end."""
@@ -107,8 +119,38 @@ def plotted(name: AxisName, x: Any) -> Any:
 
 
 def sides_of(plan: Plan) -> list[tuple[int, int]]:
-    """All (height, width) of a plan."""
-    return sorted({(row.height, row.width) for row in plan.epochs})
+    """The (height, width) that the stages of a plan begin and end with: sizes with a colour of
+    their own. Those that a ramp passes lie between (palette.way_colour)."""
+    ends: dict[int, tuple[int, int]] = {}
+    found = set()
+    for row in plan.epochs:
+        if row.stage not in ends:
+            found.add(row.sizes[0][1:])
+        ends[row.stage] = (row.height, row.width)
+    return sorted(found | set(ends.values()))
+
+
+def stretches(plan: Plan) -> list[Stretch]:
+    """The plan as stretches of steps at one size, in order."""
+    found: list[Stretch] = []
+    for row in plan.epochs:
+        first = row.first_step
+        for steps, height, width in row.sizes:
+            new = Stretch(row.stage, height, width, first, first + steps)
+            last = found[-1] if found else None
+            same = last and (last.stage, last.height, last.width) == (row.stage, height, width)
+            if last and same:
+                found[-1] = replace(last, end=new.end)
+            else:
+                found.append(new)
+            first += steps
+    return found
+
+
+def stage_starts(plan: Plan) -> list[int]:
+    """Epochs that begin a stage, but for the first."""
+    pairs = pairwise(plan.epochs)
+    return [row.global_epoch for before, row in pairs if row.stage != before.stage]
 
 
 def size_label(height: int, width: int) -> str:
@@ -143,10 +185,6 @@ def band_labels(name: AxisName, bands: Sequence[Band]) -> list[dict[str, Any]]:
         quiet = {"showarrow": False, "yanchor": "bottom", "font": {"size": 12}}
         labels.append({"text": text, **place, **quiet})
     return labels
-
-
-def _stage_and_size(row: EpochRow) -> tuple[int, int, int]:
-    return row.stage, row.height, row.width
 
 
 def _seconds(plan: Plan, seconds: Sequence[float]) -> list[float]:

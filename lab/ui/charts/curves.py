@@ -17,6 +17,7 @@ from lab.ui.charts.axis import (
     band_labels,
     band_shapes,
     plotted,
+    stretches,
 )
 from lab.ui.charts.base import Figure, figure, legend_above, safe, smooth, thin
 from lab.ui.palette import NEUTRAL, RUN_COLOURS, band_fill, run_style, side_px
@@ -155,6 +156,13 @@ def _error(
     epochs: pd.DataFrame, steps: pd.DataFrame, axis: Axis, smoothing: float
 ) -> tuple[list[dict[str, Any]], str]:
     data = [_points(axis, epochs, "error_rate", 100.0, "error rate", "%{y:.1f} %")]
+    if "second_accuracy" in epochs:
+        wrong = epochs.assign(second_error=1 - epochs["second_accuracy"])
+        name = safe(epochs.attrs.get("second", "second label"), 24)
+        second = _points(axis, wrong, "second_error", 100.0, name, "%{y:.1f} %")
+        second["line"] = {"color": RUN_COLOURS[3], "width": 2, "dash": "dot"}
+        second["marker"] = {"size": 7, "color": RUN_COLOURS[3], "symbol": "diamond"}
+        data.append(second)
     last = fmt.percent(float(epochs["error_rate"].iloc[-1])) if len(epochs) else "none yet"
     return data, f"Validation error rate, now: {last}. {_progress(epochs, axis)}"
 
@@ -163,12 +171,16 @@ def _rate(
     epochs: pd.DataFrame, steps: pd.DataFrame, axis: Axis, smoothing: float
 ) -> tuple[list[dict[str, Any]], str]:
     planned = thin(axis.plan.total_steps, 600)
-    future = [axis.plan.lrs(int(step))[-1] for step in planned]
+    x_planned = plotted(axis.name, axis.at_steps(planned))
+    future = {known: _planned_rates(axis, planned, known) for known in (True, False)}
+    said = {True: "planned", False: "a guess so far"}
     kept = thin(len(steps))
     done, x = _column(steps, "lr")[kept], axis.at_steps(_column(steps, "step")[kept])
     data = [
-        _line(plotted(axis.name, axis.at_steps(planned)), future, "planned",
-              {"color": NEUTRAL, "width": 1.5, "dash": "dot"}, hovertemplate="%{y:.2e}"),
+        *(_line(x_planned, rates, said[known],
+                {"color": NEUTRAL, "width": 1.5, "dash": "dot" if known else "dash"},
+                hovertemplate="%{y:.2e}")
+          for known, rates in future.items() if np.isfinite(rates).any()),
         _line(plotted(axis.name, x), done, "so far", {"color": TRAIN, "width": 2},
               hovertemplate="%{y:.2e}"),
     ]  # fmt: skip
@@ -176,11 +188,21 @@ def _rate(
     return data, f"Learning rate of the last parameter group, now: {now}. {_progress(epochs, axis)}"
 
 
+def _planned_rates(axis: Axis, steps: np.ndarray, known: bool) -> np.ndarray:
+    """The plan's rate where it is known (or where it is not), NaN elsewhere."""
+    plan = axis.plan
+    return np.array([
+        plan.lrs(int(step))[-1] if plan.row_at(int(step)).known == known else np.nan
+        for step in steps
+    ])  # fmt: skip
+
+
 def _sizes(
     epochs: pd.DataFrame, steps: pd.DataFrame, axis: Axis, smoothing: float
 ) -> tuple[list[dict[str, Any]], str]:
-    sides = [side_px((row.height, row.width)) for row in axis.plan.epochs]
-    x = np.concatenate([[0.0], axis.ends])
+    found = stretches(axis.plan)
+    sides = [side_px((one.height, one.width)) for one in found]
+    x = axis.at_steps([one.first - 1 for one in found] + [axis.plan.total_steps - 1])
     line = {"color": NEUTRAL, "width": 2, "shape": "hv"}
     data = [_line(plotted(axis.name, x), [*sides, sides[-1]], "size", line)]
     return data, f"Size of the training pictures over the schedule. {_progress(epochs, axis)}"

@@ -118,6 +118,38 @@ def class_counts(classes: Sequence[str], parts: Mapping[str, Sequence[int]]) -> 
     )
 
 
+def drawn_counts(classes: Sequence[str], natural: Sequence[int], drawn: Sequence[float]) -> Figure:
+    """Weighted sampling: training images per class, beside how often an epoch drew the class."""
+    names = [safe(name, 22) for name in classes]
+    parts = {"pictures there are": natural, "drawn in an epoch": drawn}
+    data = [
+        {
+            "type": "bar", "orientation": "h", "name": part, "x": [float(n) for n in counts],
+            "y": list(range(len(names))),
+            "marker": {"color": colour, "pattern": {"shape": sign, "fillmode": "overlay"}},
+            "customdata": names,
+            "hovertemplate": f"%{{customdata}}, {part}: %{{x:.0f}}<extra></extra>",
+        }
+        for (part, counts), colour, sign in zip(
+            parts.items(), (NEUTRAL, RUN_COLOURS[0]), ("", "/"), strict=True
+        )
+    ]  # fmt: skip
+    spoken = ", ".join(
+        f"{name} {have:.0f} and {drew:.0f}" for name, have, drew in zip(classes, natural, drawn)
+    )
+    return figure(
+        data,
+        f"Training images per class, and draws in an epoch: {spoken}.",
+        barmode="group",
+        bargap=0.25,
+        xaxis={"title": {"text": "images"}, "fixedrange": True, "zeroline": False},
+        yaxis=_names_down(names),
+        showlegend=True,
+        legend={**legend_above(), "traceorder": "normal"},
+        margin={"l": 8, "r": 16, "t": 30, "b": 44},
+    )
+
+
 def heat_map(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> Figure:
     """A confusion matrix, rows true, columns predicted; customdata of a click: [true, predicted].
 
