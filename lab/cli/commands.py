@@ -98,7 +98,12 @@ def serve(setting: Setting, port: int, address: str, behind_proxy: bool) -> None
 @click.option("--set", "settings", multiple=True, metavar="a.b=JSON", help="Change one setting.")
 @click.option("--name", help="What to call the run.")
 @click.option("--seed", type=int, help="Decides first weights, order and augmentation.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda:1; several share the run: cuda:0,cuda:1 or cuda:all.",
+)
 @click.pass_obj
 def train(setting: Setting, preset, file, baseline, of, data, settings, name, seed, device) -> int:
     """Train here and now. Ctrl-C stops at a checkpoint, and `resume` goes on."""

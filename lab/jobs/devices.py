@@ -35,11 +35,23 @@ def _listed() -> int:
 
 
 def suitable(device: str, devices: Collection[str]) -> list[str]:
-    """Slots that would do for a wanted device. `auto`: any GPU, or the CPU where there is none."""
+    """Slots that would do for a wanted device. `auto`: any GPU, or the CPU where there is none.
+
+    Several at once, for one run (`cuda:0,cuda:1`, `cpu,cpu`, `cuda:all`), are one slot.
+    """
     if device == LIGHT:
         return [LIGHT]
+    gpus = [name for name in devices if name.startswith("cuda")]
+    names = gpus if device == "cuda:all" else [name.strip() for name in device.split(",")]
+    if device == "cuda:all" or len(names) > 1:
+        return [",".join(names)] if names and set(names) <= set(devices) else []
     if device == "auto":
-        return [name for name in devices if name.startswith("cuda")] or ["cpu"]
+        return gpus or ["cpu"]
     if device == "cuda":
-        return [name for name in devices if name.startswith("cuda")]
+        return gpus
     return [name for name in devices if name == device]
+
+
+def devices_of(slot: str) -> set[str]:
+    """The devices that a slot takes."""
+    return set(slot.split(","))

@@ -15,7 +15,7 @@ class Job:
 
     id: str
     kind: str  # run | task
-    device: str = "auto"  # auto | cpu | cuda | cuda:0 ... | light
+    device: str = "auto"  # auto | cpu | cuda | cuda:0 ... | cuda:0,cuda:1 | cuda:all | light
     owner: str = ""
     priority: int = 0  # among the jobs of one owner
     submitted: float = 0.0

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from lab.jobs import launch, processes, queue
 from lab.jobs.device_lock import device_holder
-from lab.jobs.devices import find_devices, suitable
+from lab.jobs.devices import devices_of, find_devices, suitable
 from lab.jobs.order import Job
 from lab.jobs.starter import Starter, say
 from lab.jobs.verdict import verdict
@@ -230,9 +230,9 @@ class Supervisor:
             fix = f"Choose one of {', '.join(self.devices)}."
             queue.change(self.workspace, job, "failed", words, fix)
             return ""
-        taken = {live.job.slot for live in self.live.values()}
-        free = [slot for slot in possible if slot not in taken]
-        holders = {slot: device_holder(self.workspace, slot) for slot in free}
+        taken = {name for live in self.live.values() for name in devices_of(live.job.slot)}
+        free = [slot for slot in possible if not taken & devices_of(slot)]
+        holders = {slot: self._holder(slot) for slot in free}
         for slot in free:
             if not holders[slot]:
                 return slot
@@ -240,6 +240,11 @@ class Supervisor:
         if words or job.status == "blocked":
             queue.change(self.workspace, job, "blocked" if words else "queued", words)
         return ""
+
+    def _holder(self, slot: str) -> str:
+        """Who holds one of a slot's devices, in words; '' where all are free."""
+        words = (device_holder(self.workspace, name) for name in sorted(devices_of(slot)))
+        return next(filter(None, words), "")
 
     def _start(self, job: Job) -> None:
         try:

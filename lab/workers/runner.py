@@ -24,7 +24,6 @@ import torch
 import lab
 from lab.errors import LabError, Stopped
 from lab.jobs.device_lock import device_lock
-from lab.recipe.baselines import leading_stage
 from lab.recipe.check import check, errors_of
 from lab.recipe.facts import Facts, Resolved
 from lab.recipe.model import Recipe
