@@ -262,7 +262,7 @@ def measure(wanted: argparse.Namespace) -> None:
         "seeds": wanted.seeds,
         "threads": wanted.threads,
         "precision": wanted.precision,
-        "note": "Times on a machine shared with other work: compare within a row's data only.",
+        "note": "Times were taken while other work shared the 2 cores: they do not compare.",
         "summary": summary,
         "rows": [{k: v for k, v in row.items() if k != "right"} for row in rows],
     }

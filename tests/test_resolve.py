@@ -14,7 +14,8 @@ from lab.recipe.facts import DataFacts, Resolved
 from lab.runs.speeds import device_facts
 from lab.train.memory import Footprint
 from lab.train.model import Network, build
-from lab.workers import capacity, probe
+from lab.workers import capacity
+from lab.workers import resolve as resolving
 from lab.workers.calibrate import images_of, measure, shapes, sizes_of
 from lab.workers.capacity import (
     Load,
@@ -154,9 +155,35 @@ def test_a_race_leaves_weights_buffers_and_random_state(network):
 
 
 def test_what_the_recipe_says_is_not_probed(network, monkeypatch):
-    monkeypatch.setattr(probe, "race", None)
+    monkeypatch.setattr(resolving, "probe_precision", None)
     found = resolve(small_recipe(precision="bf16"), network, "cpu", "asked for")
     assert (found.precision, found.reasons["precision"]) == ("bf16", "the recipe says so")
+
+
+# Remedies
+
+
+def test_a_short_training_is_not_worth_a_race(network):
+    names, reason = resolving.chosen_remedies(small_recipe(), network, "cpu", "fp32", 80)
+    assert names == ()
+    assert "would not repay it" in reason
+
+
+def test_a_long_training_races_at_its_smallest_and_its_heaviest_size(network, monkeypatch):
+    raced = []
+
+    def probed(network, size, batch, precision, device):
+        raced.append(size)
+        return (["small-maps"] if size == (32, 32) else ["linear", "small-maps"]), f"at {size[0]}"
+
+    monkeypatch.setattr(resolving, "step_speed", lambda *args, **more: 0.1)
+    monkeypatch.setattr(resolving, "probe_remedies", probed)
+    stages = [{"size": side, "epochs": n} for side, n in ((32, 1), (48, 1), (64, 3))]
+    recipe = small_recipe(stages)
+    names, reason = resolving.chosen_remedies(recipe, network, "cpu", "fp32", 900)
+    assert raced == [(32, 32), (64, 64)]
+    assert names == ("small-maps", "linear")
+    assert reason == "at 32; at 64"
 
 
 # Batch sizes

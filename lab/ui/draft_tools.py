@@ -28,7 +28,7 @@ def presets(recipe: Recipe) -> None:
         st.selectbox(
             "Start from", names, names.index(known) if known else None, key=key,
             format_func=lambda name: PRESETS[name].title, placeholder="a preset",
-            on_change=_load, args=(key,), width=320,
+            on_change=_load, args=(key,), width=460,
         )  # fmt: skip
         st.button(
             "Undo", key="schedule.undo", icon=":material/undo:", on_click=editing.undo,

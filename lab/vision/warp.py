@@ -108,8 +108,10 @@ def _fold(
     """Bring points back into the picture; for zeros, also which lay inside."""
     inside = None
     if pad_mode == "reflection":
-        points = points.abs() % (2 * picture)
-        points = torch.minimum(points, 2 * picture - points)
+        points, whole = points.abs(), 2 * picture
+        # points % whole, which on a CPU is a scalar fmod: a quarter of the batch path's time.
+        points = torch.addcmul(points, (points / whole).floor_(), whole, value=-1)
+        points = torch.minimum(points, whole - points)
     elif pad_mode == "zeros":
         inside = ((points >= 0) & (points <= picture)).all(dim=-1).to(points.dtype)
     return inside, torch.minimum(points.clamp_min(0.5), picture - 0.5)

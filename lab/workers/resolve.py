@@ -17,9 +17,15 @@ import torch
 from lab.errors import LabError
 from lab.recipe.facts import DataFacts, Resolved
 from lab.recipe.model import Recipe
+from lab.schedules.plan import make_plan
 from lab.train.model import Network
+from lab.train.remedies import remedies_for
 from lab.workers.capacity import auto_batches, choose_batch, preflight
-from lab.workers.probe import forward_speed, probe_precision, step_speed
+from lab.workers.probe import forward_speed, heaviest_stage, probe_precision, step_speed
+from lab.workers.probe_remedies import probe_remedies, race_with_remedies
+
+PROBE_WORTH_S = 120.0  # a shorter training would not repay the probe, which takes some seconds
+PROBE_IMAGES = 32
 
 __all__ = [
     "choose_batch",
@@ -87,14 +93,18 @@ def resolve(
     Batch sizes that are auto are chosen where `data_facts` say how many images there are.
     """
     precision, why_precision = chosen_precision(recipe, network, device)
+    n_train = data_facts.n_train if data_facts else 0
+    remedies, why_remedies = chosen_remedies(recipe, network, device, precision, n_train)
     resolved = Resolved(
         device=device,
         precision=precision,
         threads=recipe.threads or cores(),
         groups=network.groups,
+        remedies=remedies,
         reasons={
             "device": why,
             "precision": why_precision,
+            "remedies": why_remedies,
             "threads": "the recipe says so" if recipe.threads else f"all {cores()} cores",
             "groups": f"model.groups is {recipe.model.groups}",
         },
@@ -108,7 +118,42 @@ def resolve(
 def chosen_precision(recipe: Recipe, network: Network, device: str) -> tuple[str, str]:
     """(precision, reason): the recipe's, or by timing a few steps."""
     if recipe.precision == "auto":
-        return probe_precision(recipe, network, device)
+        return probe_precision(recipe, network, device, race_with_remedies)
     if recipe.precision == "fp16" and device == "cpu":
         return "fp16", "the recipe says so; on a CPU it is slower than fp32"
     return recipe.precision, "the recipe says so"
+
+
+def chosen_remedies(
+    recipe: Recipe, network: Network, device: str, precision: str, n_train: int
+) -> tuple[tuple[str, ...], str]:
+    """(names, reason): faster forms of slow layers, by timed steps at the smallest and the heaviest
+    stage. They are raced only where the training is long enough to repay it."""
+    if not remedies_for(network.model, device, precision):
+        return (), "none is known for this network on this device"
+    heavy = recipe.stages[heaviest_stage(recipe)]
+    seconds = _training_s(recipe, network, device, precision, n_train, heavy.hw)
+    if seconds < PROBE_WORTH_S:
+        return (), f"not raced: about {seconds:.0f} s of training would not repay it"
+    small = min((stage.hw for stage in recipe.stages), key=lambda hw: hw[0] * hw[1])
+    kept, reasons = [], []
+    for size in dict.fromkeys((small, heavy.hw)):
+        names, reason = probe_remedies(network, size, PROBE_IMAGES, precision, device)
+        kept += [name for name in names if name not in kept]
+        reasons.append(reason)
+    return tuple(kept), "; ".join(reasons)
+
+
+def _training_s(
+    recipe: Recipe,
+    network: Network,
+    device: str,
+    precision: str,
+    n_train: int,
+    at: tuple[int, int],
+) -> float:
+    """Seconds of the whole training, from two steps at one size, by pixels."""
+    speed = step_speed(network, at, PROBE_IMAGES // 2, precision, device, steps=2)
+    rows = make_plan(recipe, max(n_train, 1), network.groups).epochs
+    pixels = sum(row.pixels for row in rows if not row.cached)
+    return pixels / (at[0] * at[1]) / speed
