@@ -318,3 +318,14 @@ def test_every_preset_tells_its_story_and_opens_folded_and_unfolded(workspace, n
     said = texts(page)
     for words in (found.story, found.caution, *found.published, *found.departures):
         assert words.replace("_", "")[:30] in said.replace("_", "")
+
+
+def test_leaves_offer_their_variety_as_a_second_label_before_they_are_drawn(workspace):
+    page = opened(preset_recipe("quick"))
+    box = next(found for found in page.selectbox if found.label == "And beside it")
+    assert box.options == ["nothing else", "variety"]
+    box.set_value("variety").run()
+    assert draft(page).dataset.second_target == "variety"
+    assert "Its weight" in labels(page)
+    choices = page.multiselect(key="schedule.against.two").options
+    assert "the first label alone" in choices

@@ -35,6 +35,7 @@ from lab.ui.messages import plain
 from lab.ui.state import dataset_of, workspace
 
 LEAVES, PATH, UNKNOWN = "leaves", "path", "schedule.unknown"
+LEAF_TARGETS = ("disease", "variety")
 START_WORDS = {
     "hub": "Downloaded once from timm's hub, so this machine needs the network the first time.",
     "small-body": "A small network that the lab trained on pictures that it drew itself: shapes, "
@@ -90,9 +91,10 @@ def _target(spec: DataSpec) -> None:
     """Which label to learn, where the data bring several."""
     recipe, _ = editing.current()
     dataset = dataset_of(recipe)
-    if dataset is None or len(dataset.targets) < 2:
+    to_draw = LEAF_TARGETS if spec.source == LEAVES else ()  # they are drawn at the launch
+    targets = list(dataset.targets if dataset else to_draw)
+    if len(targets) < 2:
         return
-    targets = list(dataset.targets)
     chosen = targets.index(spec.target) if spec.target in targets else 0
     path, key = ("dataset", "target"), editing.key("dataset.target")
     with st.container(horizontal=True, vertical_alignment="bottom"):
