@@ -56,7 +56,7 @@ def cost_line() -> None:
                 tasks.start("schedule", "calibrate", {"recipe": recipe.dump()})
     against = f"{share} of the pixels of the same {recipe.total_epochs} epochs at {size}. "
     basis = plain(cost.basis)
-    if cost.seconds is None:
+    if cost.seconds is None and not basis.startswith("nothing"):
         basis = "not known, because this network was never timed here. Measure it, or just launch"
     st.caption(f"{against if grows(recipe) else ''}Time: {basis}.")
     if tasks.watch("schedule", ("calibrate",)) is not None:

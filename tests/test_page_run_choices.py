@@ -54,7 +54,7 @@ def show(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Show:
 def _texts(page: AppTest) -> str:
     """Everything said, as it reads: without the escapes that keep it plain text."""
     parts = [*page.markdown, *page.caption, *page.error, *page.warning, *page.info]
-    return "\n".join(str(part.value) for part in parts).replace("\\", "")
+    return "\n".join(str(part.value) for part in parts).replace("\\", "").replace("**", "")
 
 
 def _buttons(page: AppTest) -> dict[str, Any]:
@@ -169,12 +169,13 @@ def test_what_a_run_was_started_with_is_said_once(show: Show, workspace: Workspa
     assert said.count(f"{words}batch by memory: 48 in stage 1.") == 1
 
 
-def test_every_choice_is_in_the_table_with_its_reason(workspace: Workspace) -> None:
+def test_every_choice_is_in_the_table_with_its_reason(show: Show, workspace: Workspace) -> None:
     run = fake_run(workspace, "running", share=0.3, identity=living())
     told(run, "chosen", stage=1, name="lr", value=0.0042, reason="the valley")
     rows = {row["what"]: (row["choice"], row["reason"]) for row in choice_rows(snapshot(run))}
     assert rows["stage 2, rate"] == ("4.2e-3", "the valley")
     assert rows["device"] == ("cpu", "no GPU is here")
+    assert "4.2e-3" in show(run, **{"runs.why": True}).table[0].value["choice"].tolist()
 
 
 def test_weighted_sampling_shows_what_it_drew_beside_what_there_is(
@@ -280,3 +281,10 @@ def test_a_finished_run_lists_the_epochs_that_it_ran(workspace: Workspace) -> No
     fake_run(workspace, "finished")
     (row,) = list_runs(workspace)
     assert epochs_words(row) == "8"
+
+
+def test_warnings_of_the_run_are_shown_once_each(show: Show, workspace: Workspace) -> None:
+    run = fake_run(workspace, "running", share=0.3, identity=living())
+    for _ in range(2):
+        told(run, "warning", message="The finder gave no rate.")
+    assert [warning.value for warning in show(run).warning] == ["The finder gave no rate."]

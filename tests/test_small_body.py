@@ -11,6 +11,7 @@ import torch
 from benchmarks import small_body as script
 from lab.data.drawn import CLASSES, DrawnSet, draw, draw_array, label_of
 from lab.data.drawn.spec import VERSION
+from lab.recipe.models import SMALL_BODY
 from lab.train import small_body
 from lab.train.checkpoint import sha256
 
@@ -166,3 +167,7 @@ def test_a_training_writes_a_package_and_goes_on_from_its_checkpoint(tmp_path, m
     torch.set_num_threads(threads)
     assert again["sha256"] == first["sha256"] == sha256(tmp_path / "body/body.safetensors")
     assert [row["size_px"] for row in again["by_epoch"]] == [32, 48]
+
+
+def test_the_recipe_and_the_screens_know_its_architecture():
+    assert small_body.about()["architecture"] == SMALL_BODY

@@ -128,8 +128,8 @@ class Recipe(Part):
     )
     ema_decay: float = field(
         0.0, ge=0, lt=1,
-        help="Keep a running average of the weights, this much of the old a step (0.999), and "
-        "validate, score and export that. 0: off.",
+        help="A running average of the weights: each step keeps this share of the old average "
+        "(0.999 is usual). The average is what is validated, scored and exported. 0: off.",
     )  # fmt: skip
     rules: Rules = field(default_factory=Rules, help="Early stopping, keep best.")
     threads: int = field(0, ge=0, le=256, help="CPU threads for training. 0: all cores.")

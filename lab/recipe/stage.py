@@ -105,7 +105,8 @@ class Stage(Part):
         0,
         ge=0,
         le=16,
-        help="cached_activations: augmented views kept per picture, besides the plain one.",
+        help="Augmented views of each picture that are cached besides the plain one; every epoch "
+        "takes one of them at random for each picture. Only with cached activations.",
     )
     label_smoothing: float = field(
         0.0, ge=0, lt=1, help="Share of the target spread over all classes.",
@@ -147,8 +148,8 @@ class Stage(Part):
     )
     min_scale: float = field(
         1.0, gt=0, le=1,
-        help="Smallest share of the area that a random crop keeps (of the framed rectangle; for "
-        "random-resized-crop, of the whole picture). 1: all of it.",
+        help="Smallest share of the area that a random crop keeps: of the framed rectangle, in its "
+        "shape; for random-resized-crop, of the whole picture in any shape from 3:4 to 4:3.",
     )  # fmt: skip
     pad_mode: Literal["zeros", "border", "reflection"] = field(
         "reflection", help="What fills the space around a padded or turned picture, in training."

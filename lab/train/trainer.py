@@ -189,6 +189,8 @@ class Trainer:
     def _enter_phase(self, stage: Stage, row: EpochRow) -> None:
         if self._phase == row.phase:
             return
+        if self.step == self.plan.phases[row.phase].first_step:
+            self.meter = LossMeter(self.resolved.device)  # as fastai: anew with every fit
         mine = self._waiting is not None and self._waiting_phase == row.phase
         self.steps.enter(stage, row, self._waiting if mine else None)
         self._phase, self._waiting = row.phase, None

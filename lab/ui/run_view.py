@@ -1,7 +1,7 @@
 """One run on the screen: how it stands, how far it is, its curves, its table, what was chosen.
 
 now = live_part(run, View("epoch"))       # cheap: this is what a timed fragment draws
-quiet_part(run)                           # what changes seldom: choices, log, warnings
+quiet_part(run)                           # what changes seldom: draws, choices, log
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import pandas as pd
 import streamlit as st
 
 from lab.data.csvsafe import safe_csv
@@ -71,11 +70,14 @@ def live_part(run: RunFolder, view: View) -> StatusRow:
     plan = plan_of(seen)
     if plan is None:
         curves.caption("The curves appear as soon as the pictures have been counted.")
+        with table:
+            _warnings(seen)
         return status
     with curves:
         _curves(seen, plan, view)
     with table:
         _epochs(seen, status.status)
+        _warnings(seen)
     return status
 
 
@@ -187,16 +189,26 @@ def _epochs(seen: Snapshot, status: str) -> None:
     if len(seen.epochs) or current:
         epoch_table(seen.epochs, seen.sides, f"runs.epochs.{seen.run.id}", current=current)
     if lines := choice_words.stage_words(seen):
-        st.caption("  \n".join(plain(line) for line in lines))
+        st.caption("  \n".join(_begin_bold(line) for line in lines))
 
 
-def quiet_part(run: RunFolder) -> None:
-    """What seldom changes: warnings, choices, log."""
-    seen = snapshot(run)
-    for warning in seen.warnings[:5]:
+def _warnings(seen: Snapshot) -> None:
+    """What whoever reads the run should know; below the curves, so that these stay in place."""
+    for warning in dict.fromkeys(seen.warnings[:5]):
         st.warning(plain(warning), icon=":material/warning:")
     if len(seen.warnings) > 5:
         st.caption(f"{len(seen.warnings) - 5} more warnings are in the log.")
+
+
+def _begin_bold(line: str) -> str:
+    """`**Stage 1:** 31 % wrong ...`: a line whose beginning up to the colon stands out."""
+    begin, colon, rest = line.partition(": ")
+    return f"**{plain(begin)}:** {plain(rest)}" if colon else plain(line)
+
+
+def quiet_part(run: RunFolder) -> None:
+    """What seldom changes: draws, choices, log."""
+    seen = snapshot(run)
     with st.container(horizontal=True):
         if len(seen.epochs):
             st.download_button(
@@ -217,7 +229,8 @@ def _choices(seen: Snapshot) -> None:
         if not rows:
             st.caption("Nothing is chosen yet: that happens when the worker has started.")
             return
-        st.dataframe(pd.DataFrame(rows), hide_index=True)
+        columns = ("what", "choice", "reason")
+        st.table({name: [plain(row[name]) for row in rows] for name in columns})
         st.caption("Written once, and used again by every continuation of this run.")
 
 

@@ -33,16 +33,23 @@ def contain(shapes: np.ndarray, aspect: float, u: np.ndarray) -> np.ndarray:
 
 
 def random_part(
-    boxes: np.ndarray, aspect: float, min_scale: float, u: np.ndarray, fallback: np.ndarray
+    boxes: np.ndarray,
+    aspect: float | np.ndarray,
+    min_scale: float,
+    u: np.ndarray,
+    fallback: np.ndarray,
+    ratios: tuple[float, float] = RATIO,
 ) -> np.ndarray:
-    """A random part of each box with area U(min_scale, 1) of it, ratio 3/4..4/3 of the aspect.
+    """A random part of each box with area U(min_scale, 1) of it, its aspect times a log-uniform
+    ratio. RandomResizedCrop takes 3/4..4/3; fastai's aug_transforms(min_scale=...) keeps 1.
 
     u: (n, 2 * TRIES + 2), a share and a ratio per try, then the place. Where no try fits, the
     fallback box is taken.
     """
     tries = u[:, : 2 * TRIES].reshape(-1, TRIES, 2)
     area = (boxes[:, 2] * boxes[:, 3])[:, None] * (min_scale + (1 - min_scale) * tries[..., 0])
-    ratio = aspect * np.exp(np.log(RATIO[0]) + np.log(RATIO[1] / RATIO[0]) * tries[..., 1])
+    low, high = np.log(ratios)
+    ratio = aspect * np.exp(low + (high - low) * tries[..., 1])
     width, height = np.sqrt(area * ratio), np.sqrt(area / ratio)
     fits = (width <= boxes[:, 2:3] + 1e-9) & (height <= boxes[:, 3:4] + 1e-9)
     first, rows = fits.argmax(axis=1), np.arange(len(boxes))

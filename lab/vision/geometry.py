@@ -43,7 +43,7 @@ def training_boxes(stage: Stage, shapes: np.ndarray, u: np.ndarray) -> np.ndarra
     if stage.min_scale == 1:
         return boxes
     own = aspect if stage.resize != "squish" else boxes[:, 2:3] / boxes[:, 3:4]
-    return frames.random_part(boxes, own, stage.min_scale, u[:, _PART], boxes)
+    return frames.random_part(boxes, own, stage.min_scale, u[:, _PART], boxes, ratios=(1.0, 1.0))
 
 
 def _framed(resize: str, shapes: np.ndarray, aspect: float, place: np.ndarray) -> np.ndarray:
@@ -115,7 +115,11 @@ def zoomed(zoom: np.ndarray, place: np.ndarray) -> np.ndarray:
 
 
 def perspective(tilt: np.ndarray) -> np.ndarray:
-    """The homography that moves the corners as fastai's Warp does; tilt: (n, 2) along x and y."""
+    """The homography that moves the corners by as much as fastai's Warp, from output to picture
+    (fastai's goes the other way, which by symmetry draws from nearly the same tilts).
+
+    tilt: (n, 2) along x and y.
+    """
     x, y = tilt[:, 0], tilt[:, 1]
     one = np.ones_like(x)
     corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], dtype=float)

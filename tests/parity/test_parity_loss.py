@@ -81,9 +81,6 @@ def test_fastai_forgets_the_smoothed_loss_at_every_fit():
     assert watch.smooth[8] == pytest.approx(watch.losses[8], rel=1e-5)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the lab's running mean goes on over stages; fastai's begins with each fit"
-)
 def test_the_train_loss_shown_in_a_later_stage_begins_anew_as_fastais_does(trained):
     losses, shown = trained
     _, _, loss = shown[-1]
