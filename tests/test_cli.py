@@ -224,7 +224,10 @@ def test_a_matched_baseline_keeps_the_choices_of_its_reference(workspace, tmp_pa
     done = lab("train", "--baseline", "fixed-same-pixels", "--of", "last", workspace=copy)
     assert done.code == 0, done.err
     runs = [find_run(Workspace(copy), row["run"]) for row in lab("runs", workspace=copy).lines[:2]]
-    assert runs[0].resolved()["resolved"] == runs[1].resolved()["resolved"]
+    baseline, reference = (run.resolved()["resolved"] for run in runs)
+    assert {*baseline.pop("reasons").values()} == {f"as run {runs[1].id}"}
+    reference.pop("reasons")
+    assert baseline == reference
 
 
 # Trained runs

@@ -179,3 +179,12 @@ def test_eight_processes_refresh_at_once_without_an_error(workspace: Workspace) 
     argv = [sys.executable, "-c", LIST, str(workspace.root)]
     writers = [subprocess.Popen(argv) for _ in range(8)]
     assert [writer.wait(60) for writer in writers] == [0] * 8
+
+
+def test_a_run_of_cycles_counts_the_epochs_of_its_cycles(tmp_path):
+    stage = {"size": 64, "schedule": "restarts", "cycle_mult": 2, "frozen_epochs": 1}
+    recipe = recipe_from({"stages": [stage, {"size": 96, "epochs": 2}]})
+    workspace = Workspace(tmp_path).create()
+    create_run(workspace, recipe)
+    (row,) = list_runs(workspace)
+    assert row.total_epochs == (1 + 1 + 2 + 4) + 2 == recipe.total_epochs

@@ -158,7 +158,7 @@ def run_summary(run: RunFolder) -> dict[str, Any]:
         "sizes": [stage.label for stage in recipe.stages],
         "total_epochs": recipe.total_epochs,
         **cost,
-        **_forecast(run, cost, done=len(epochs) == recipe.total_epochs),
+        **_forecast(run, cost, done=standing(run).status == "finished"),
         "device": started.get("device") or run.resolved().get("device", ""),
         "precision": started.get("precision") or run.resolved().get("precision", ""),
         "stages": stages,

@@ -149,8 +149,17 @@ def _recipe_columns(recipe: dict[str, Any]) -> dict[str, Any]:
         "model": recipe.get("model", {}).get("name", ""),
         "dataset": names.get(data.get("source", ""), data.get("source", "")),
         "sizes": " → ".join(_size_label(stage.get("size", "?")) for stage in stages),
-        "total_epochs": sum(s.get("epochs", 0) + s.get("frozen_epochs", 0) for s in stages),
+        "total_epochs": sum(map(_stage_epochs, stages)),
     }
+
+
+def _stage_epochs(stage: dict[str, Any]) -> int:
+    """As Stage.total_epochs counts: under restarts the cycles say it."""
+    epochs = stage.get("epochs", 0)
+    if stage.get("schedule") == "restarts":
+        length, mult = stage.get("cycle_len", 1), stage.get("cycle_mult", 1)
+        epochs = sum(length * mult**i for i in range(stage.get("max_cycles", 1)))
+    return epochs + stage.get("frozen_epochs", 0)
 
 
 def _size_label(size: Any) -> str:

@@ -119,10 +119,12 @@ class Trainer:
             if index < self.stages_done:
                 continue
             first = self.plan.of_stage(index)[0]
-            self._resize(stage, first.size_at(0))
-            set_dropout(self.model, self._dropout(stage))
             if self.step == first.first_step:
+                # Only here: a resumed stage is at the size it was left at, and some networks
+                # resample their position embeddings at every change.
+                self._resize(stage, first.size_at(0))
                 yield StageStarted(index, first, self.step)
+            set_dropout(self.model, self._dropout(stage))
             yield from self._choose_rate(index, stage)
             while self.epochs_done < self.plan.of_stage(index)[-1].global_epoch + 1:
                 yield from self._epoch(stage, self.plan.epochs[self.epochs_done])

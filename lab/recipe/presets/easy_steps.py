@@ -1,5 +1,6 @@
 """easy-steps: the forum's recipe; the head first, on cached activations, then ever more of it."""
 
+from lab.recipe.augment import Augment
 from lab.recipe.models import SMALL_BODY
 from lab.recipe.presets.preset import Preset
 
@@ -43,6 +44,7 @@ EASY_STEPS = Preset(
             {
                 "epochs": 2, "trainable": "head", "schedule": "constant",
                 "cached_activations": True, **_SHARED,
+                "augment": Augment.off().model_dump(),
             },
             {
                 "trainable": "head", "schedule": "restarts", "cycle_len": 1, "max_cycles": 3,

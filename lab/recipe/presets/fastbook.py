@@ -21,6 +21,7 @@ FASTBOOK_7 = Preset(
     departures=(
         "xresnet50 becomes timm's resnet50d.",
         "The random crop is drawn per image; the book's draws one box per batch.",
+        "Turn and zoom are composed in the other order, and a picture's two tilts come together.",
         "fp32 or bf16, whichever is faster here; the book's run was fp32.",
         "Imagenette (9,469 + 3,925 images) becomes the data set you choose.",
     ),
