@@ -164,6 +164,8 @@ def _basis(recipe: Recipe, plan: Plan, facts: Facts) -> str:
         return f"measured on {device.name} for each size"
     if any(key.startswith(f"{name}|") and key.endswith(kinds) for key in device.speeds):
         return f"{name} measured on {device.name} at other sizes, scaled by pixels"
+    if not (device.gmacs_per_s and facts.model):
+        return f"{name} was never measured on {device.name}"
     return f"scaled from other networks measured on {device.name}: take it as a rough guess"
 
 

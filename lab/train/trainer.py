@@ -15,6 +15,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,7 @@ class Trainer:
         """The finder's valley, once, at the beginning of the stage."""
         if stage.lr != "finder" or self.resolved.of_stage(index, "lr") is not None:
             return
-        curve = self.find_lr(index)
+        curve = self.find_lr(index, progress=partial(self.progress, "Searching a rate"))
         if curve.stopped == "asked":
             raise Stopped
         found = suggest(curve.lrs, curve.losses)

@@ -66,10 +66,10 @@ def _sampled(
     """Pictures that are sampled equally finely."""
     points = _points(matrices, (size[0] * finer, size[1] * finer), canvas.device)
     picture = sent(shapes[:, None, None, ::-1].astype(np.float32), canvas.device)
-    inside, points = _fold(points, picture, pad_mode)
+    inside, points = _fold(points, picture, pad_mode, near=_lies_near(matrices, shapes))
     pixels = canvas.permute(0, 3, 1, 2).to(torch.float32)
     extent = sent(np.array([canvas.shape[2], canvas.shape[1]]), canvas.device)
-    grid = points * (2 / extent) - 1
+    grid = points.mul_(2 / extent).sub_(1)
     out = F.grid_sample(pixels, grid, "bilinear", "border", align_corners=False)
     if inside is not None:
         out = out * inside[:, None]
@@ -96,22 +96,40 @@ def _points(matrices: np.ndarray, size: tuple[int, int], device: torch.device) -
     y = (torch.arange(height, device=device) + 0.5) * (2 / height) - 1
     m = sent(matrices.astype(np.float32), device)[:, :, :, None, None]
     across, down = x[None, None, :], y[None, :, None]
-    depth = m[:, 2, 0] * across + m[:, 2, 1] * down + m[:, 2, 2]
-    px = (m[:, 0, 0] * across + m[:, 0, 1] * down + m[:, 0, 2]) / depth
-    py = (m[:, 1, 0] * across + m[:, 1, 1] * down + m[:, 1, 2]) / depth
-    return torch.stack([px, py], dim=-1)
+    # Each sum below is one pass over (n, height, width): the rest is as small as a row or a column.
+    points = torch.empty(len(matrices), height, width, 2, device=device)
+    for axis in range(2):
+        torch.add(
+            m[:, axis, 0] * across + m[:, axis, 2], m[:, axis, 1] * down, out=points[..., axis]
+        )
+    if (matrices[:, 2, :2] != 0).any():  # perspective
+        depth = (m[:, 2, 0] * across + m[:, 2, 2]) + m[:, 2, 1] * down
+        points.div_(depth[..., None])
+    return points
+
+
+def _lies_near(matrices: np.ndarray, shapes: np.ndarray) -> bool:
+    """Whether all points lie less than a picture beyond the pictures' edges: then each is reflected
+    once at most. A homography keeps the corners' quadrangle, so the corners decide."""
+    corners = np.array([[-1, -1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, 1]], dtype=float)
+    seen = corners @ matrices.transpose(0, 2, 1)
+    if (seen[..., 2] <= 0).any():
+        return False
+    seen, size = seen[..., :2] / seen[..., 2:], shapes[:, None, ::-1]
+    return bool(((seen > -size) & (seen < 2 * size)).all())
 
 
 def _fold(
-    points: torch.Tensor, picture: torch.Tensor, pad_mode: str
+    points: torch.Tensor, picture: torch.Tensor, pad_mode: str, near: bool
 ) -> tuple[torch.Tensor | None, torch.Tensor]:
     """Bring points back into the picture; for zeros, also which lay inside."""
     inside = None
     if pad_mode == "reflection":
-        points, whole = points.abs(), 2 * picture
-        # points % whole, which on a CPU is a scalar fmod: a quarter of the batch path's time.
-        points = torch.addcmul(points, (points / whole).floor_(), whole, value=-1)
+        points, whole = points.abs_(), 2 * picture
+        if not near:
+            # points % whole, which on a CPU is a scalar fmod: a quarter of the batch path's time.
+            points = torch.addcmul(points, (points / whole).floor_(), whole, value=-1)
         points = torch.minimum(points, whole - points)
     elif pad_mode == "zeros":
         inside = ((points >= 0) & (points <= picture)).all(dim=-1).to(points.dtype)
-    return inside, torch.minimum(points.clamp_min(0.5), picture - 0.5)
+    return inside, torch.minimum(points.clamp_min_(0.5), picture - 0.5)

@@ -176,10 +176,19 @@ class Training(Work):
             self.progress(what, done, total)
 
     def _network(self, recipe: Recipe, data: RunData) -> Network:
-        start = start_weights(self.workspace, recipe.model)
+        """With its first weights; where there is a checkpoint those are not asked for again: the
+        run or the hub that they came from may be gone."""
         classes = [*data.parts.classes, *data.second_classes]
         shape = (len(classes), recipe.model.groups, recipe.stages[0].hw)
-        network = build(recipe, *shape, start=start, classes=classes)
+        known = self.run.resolved().get("network")
+        if known and checkpoint.manifests(self.run.checkpoints):
+            spec = recipe.model.but(weights="none", file="", run="")
+            network = build(recipe.but(model=spec.model_dump()), *shape)
+            network.mean, network.std = tuple(known["mean"]), tuple(known["std"])
+            network.interpolation = known["interpolation"]
+        else:
+            start = start_weights(self.workspace, recipe.model)
+            network = build(recipe, *shape, start=start, classes=classes)
         network.second_classes = len(data.second_classes)
         for size in _sizes(recipe):
             check_size(network, recipe.model.name, *size)
@@ -214,6 +223,11 @@ class Training(Work):
             "resolved": resolved.as_dict(),
             "recipe": recipe.identity(),
             "data": data.dataset.fingerprint,
+            "network": {
+                "mean": network.mean,
+                "std": network.std,
+                "interpolation": network.interpolation,
+            },
         }
         write_json(self.run.resolved_file, document)
         return resolved
