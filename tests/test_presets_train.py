@@ -62,8 +62,8 @@ FINAL = {
     "lesson-6-tune": 56, "lesson-6": 56, "lesson-6-deeper": 56, "efficientnetv2": 72,
     "composer": 56, "ffcv": 64, "dawnbench": 72,
 }  # fmt: skip
-SLOW = {"easy-steps", "lesson-6-deeper"}  # three searches for a rate; fp16 on a CPU
-EVERY = [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in PRESETS]
+DAILY = {"quick", "composer"}  # stages of several sizes, and a ramp: the others are slow together
+EVERY = [pytest.param(name, marks=[pytest.mark.slow] * (name not in DAILY)) for name in PRESETS]
 
 
 @dataclass

@@ -35,7 +35,8 @@ def test_a_size_that_the_network_refuses_is_named_before_training(workspace):
 
 
 def test_missing_pretrained_weights_say_how_to_get_them(workspace, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # The environment variable is read when the package is imported: that is long ago.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     run = failed(workspace, model={"name": "resnet18", "weights": "hub"})
     assert "pretrained weights of resnet18 could not be had" in run.state()["message"]
     assert "none" in run.state()["fix"]
