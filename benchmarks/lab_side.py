@@ -22,12 +22,14 @@ import torch.nn.functional as F
 from lab.recipe import Recipe, recipe_from
 from lab.recipe.facts import Resolved
 from lab.schedules.plan import make_plan
+from lab.train import remedies
 from lab.train.evaluation import BATCH, autocast, probabilities
 from lab.train.model import build
 from lab.train.optimizer import make_optimizer
 from lab.train.trainer import Step, Trainer
 from lab.vision.loader import Normalisation, TestPictures, view_pixels
 from lab.vision.rundata import open_run_data
+from lab.workers.probe_remedies import probe_remedies, race_with_remedies
 from lab.workers.resolve import cores, pick_device, probe_precision
 from lab.workspace import Workspace
 
@@ -97,9 +99,17 @@ class LabSide:
         self.data.build()
         self.precision, self.why = precision, "asked for"
         if precision == "auto":
-            self.precision, self.why = probe_precision(self.recipe, network, self.device)
+            self.precision, self.why = probe_precision(
+                self.recipe, network, self.device, race_with_remedies
+            )
+        names, why = probe_remedies(network, (size, size), 32, self.precision, self.device)
+        remedies.apply(network.model, names)
+        self.remedies, self.why = names, f"{self.why}; {why}"
         resolved = Resolved(
-            device=self.device, precision=self.precision, threads=threads or cores()
+            device=self.device,
+            precision=self.precision,
+            threads=threads or cores(),
+            remedies=tuple(names),
         )
         plan = make_plan(self.recipe, self.data.n_train, 1)
         self.trainer = Trainer(self.recipe, plan, resolved, self.data, network)

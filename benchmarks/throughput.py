@@ -63,6 +63,7 @@ def measured(model: str, size: int, wanted: argparse.Namespace, workspace: Works
         "share": found["ratio"],
         "met": found["ratio"]["median"] >= BAR,
         "precision": side.precision,
+        "remedies": side.remedies,
         "why": side.why,
         "steps": steps,
     }
