@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,18 @@ def new_id(hint: str, now: float | None = None) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", hint.lower()).strip("-")[:24].strip("-") or "run"
     stamp = time.strftime("%Y%m%d-%H%M-%S", time.localtime(now))
     return f"{stamp}-{slug}-{secrets.token_hex(2)}"
+
+
+def new_folder(place: Callable[[str], Path], hint: str) -> Path:
+    """Make and return `place(a fresh id)`; two processes never get the same one."""
+    while True:
+        path = place(new_id(hint))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue  # four hexadecimal digits do meet within a second
+        return path
 
 
 def write_json(path: Path, value: Any) -> None:

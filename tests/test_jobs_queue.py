@@ -230,6 +230,14 @@ def test_of_eight_processes_that_submit_at_once_no_job_is_lost(workspace: Worksp
     assert len(queue.waiting(workspace)) == 80
 
 
+def test_an_id_that_another_process_has_just_taken_is_drawn_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter(["run-aaaa", "run-aaaa", "run-bbbb"])
+    monkeypatch.setattr("lab.workspace.new_id", lambda hint: next(drawn))
+    assert [create_run(workspace, RECIPE).id for _ in range(2)] == ["run-aaaa", "run-bbbb"]
+
+
 # -- device lock ----------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from lab.jobs.launch import ensure_supervisor
 from lab.jobs.order import LIVE, WAITING, Job
 from lab.jobs.status import status_row, stop_job
 from lab.runs.folder import RunFolder
-from lab.workspace import Workspace, new_id, read_json, write_json
+from lab.workspace import Workspace, new_folder, read_json, write_json
 
 LAST_BYTES = 4096  # enough for the last progress line
 
@@ -44,8 +44,8 @@ def submit_task(
     forecast_s: float | None = None,
 ) -> str:
     """Write a request and queue it; returns the task's id. Light kinds run beside a training."""
-    folder = RunFolder(workspace.create().task(new_id(kind)))
-    folder.events.mkdir(parents=True)
+    folder = RunFolder(new_folder(workspace.create().task, kind))
+    folder.events.mkdir()
     write_json(folder.path / "request.json", {**arguments, "kind": kind, "created": time.time()})
     wanted = device or (LIGHT if kind in LIGHT_TASKS else "auto")
     job = Job(folder.id, "task", wanted, owner, after=after or "", forecast_s=forecast_s)

@@ -16,7 +16,7 @@ import psutil
 
 from lab.errors import LabError
 from lab.recipe import Recipe, recipe_from
-from lab.workspace import Workspace, new_id, read_json, write_json
+from lab.workspace import Workspace, new_folder, read_json, write_json
 
 STOP, STOP_AFTER_STAGE = "stop", "stop_after_stage"
 ENDED = ("finished", "failed", "stopped", "lost")
@@ -119,8 +119,7 @@ def create_run(
     if recipe.model.weights == "run":
         source = find_run(workspace, recipe.model.run).id
         recipe = recipe.but(model=recipe.model.but(run=source).model_dump())
-    run = RunFolder(workspace.run(new_id(recipe.name or recipe.preset or "run")))
-    run.path.mkdir(parents=True)
+    run = RunFolder(new_folder(workspace.run, recipe.name or recipe.preset or "run"))
     for folder in (run.events, run.steps, run.checkpoints, run.stages, run.predictions):
         folder.mkdir()
     write_json(run.meta_file, {"created": time.time(), **(meta or {})})
