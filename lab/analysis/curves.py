@@ -23,6 +23,7 @@ from lab.schedules.plan import EpochRow, Plan
 EPOCH_COLUMNS = (
     "stage", "epoch", "global_epoch", "size", "train_loss", "valid_loss", "accuracy", "error_rate",
     "seconds", "train_seconds", "images_per_s", "lr", "pixels", "step",
+    "flops", "energy_j",
 )  # fmt: skip
 SMOOTHING = 0.98  # fastai's running train loss
 

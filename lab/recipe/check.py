@@ -82,6 +82,8 @@ def _recipe_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem(
             "dataset.second_target", f"Both targets are {second}.", "Choose another, or none."
         )
+    if recipe.same_time_as:
+        yield from _same_time_problems(recipe)
     yield from _rule_problems(recipe)
     sizes = [stage.hw[0] * stage.hw[1] for stage in recipe.stages]
     if any(later < earlier for earlier, later in pairwise(sizes)):
@@ -98,6 +100,19 @@ def _small_first(recipe: Recipe, model: ModelFacts) -> Iterator[Problem]:
             f"{model.name} was pretrained at {model.native_px} px: on pictures like those it knows "
             f"already, {first.label} px first may hurt.",
             "Compare with a baseline at the final size.",
+        )
+
+
+def _same_time_problems(recipe: Recipe) -> Iterator[Problem]:
+    """A length in steps stretches one curve at one size, and nothing else."""
+    stage = recipe.stages[0]
+    simple = stage.schedule != "restarts" and not stage.frozen_epochs and stage.ramp_from is None
+    if len(recipe.stages) > 1 or not simple or stage.cached_activations:
+        yield Problem(
+            "same_time_as",
+            "Only a single stage of one size, without frozen epochs, restarts or cached "
+            "activations, can be made as long as another run.",
+            "Leave same_time_as empty, or keep one plain stage.",
         )
 
 

@@ -92,8 +92,9 @@ class Resolved:
     """Choices that the program made for one run, each with its reason. Each is written once.
 
     `stages` maps a stage's number, as text, to what was chosen for it: `lr` (from the finder),
-    `batch_size` (auto), `epochs` (how many were run, where a rule ended the stage), `micro` (parts
-    that a batch is cut into, where memory is short). Reasons go by name: "device", "stages.1.lr".
+    `batch_size` (auto), `epochs` (how many were run, where a rule ended the stage), `steps` (its
+    length, where it is to take as long as another run), `micro` (parts that a batch is cut into,
+    where memory is short). Reasons go by name: "device", "stages.1.lr".
     """
 
     device: str = "cpu"

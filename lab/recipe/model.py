@@ -90,6 +90,11 @@ class Evaluation(Part):
     tta_beta: float = field(
         0.25, ge=0, le=1, help="Weight of the plain picture in the average.", source="fastai tta"
     )
+    test_every_epoch: bool = field(
+        False,
+        help="Keep what every epoch's weights say of the locked test part as well. No choice may "
+        "use it; afterwards it shows what choosing an epoch by validation would really have given.",
+    )
 
 
 class Rules(Part):
@@ -134,6 +139,11 @@ class Recipe(Part):
     rules: Rules = field(default_factory=Rules, help="Early stopping, keep best.")
     threads: int = field(0, ge=0, le=256, help="CPU threads for training. 0: all cores.")
     evaluation: Evaluation = field(default_factory=Evaluation, help="Final scores.")
+    same_time_as: str = field(
+        "",
+        help="A finished run. The only stage is made as long, in steps, as that run trained: both "
+        "are timed in turns at the start, and the epochs above are a guess until then.",
+    )
 
     @property
     def final_hw(self) -> tuple[int, int]:

@@ -202,6 +202,7 @@ class _Chosen:
     batch: int
     steps: int  # of an epoch
     epochs: int  # that are run; a rule may have ended the stage early
+    length: int | None  # steps of the stage, where those and not its epochs are given
     known: bool
 
     @classmethod
@@ -210,11 +211,14 @@ class _Chosen:
         auto = stage.batch_size == "auto"
         wanted = resolved.of_stage(index, "batch_size") if auto else stage.batch_size
         batch = min(wanted or GUESSED_BATCH, max(n_train, 1))
+        steps, length = steps_per_epoch(n_train, batch), resolved.of_stage(index, "steps")
+        epochs = stage.total_epochs if length is None else math.ceil(length / steps)
         return cls(
             lr=lr or GUESSED_LR,
             batch=batch,
-            steps=steps_per_epoch(n_train, batch),
-            epochs=resolved.of_stage(index, "epochs") or stage.total_epochs,
+            steps=steps,
+            epochs=resolved.of_stage(index, "epochs") or epochs,
+            length=length,
             known=lr is not None and wanted is not None,
         )
 
@@ -235,7 +239,8 @@ def _phases(index: int, stage: Stage, groups: int, mine: _Chosen, first: int) ->
         peaks = group_peaks(lr, groups, stage.group_rates, stage.lr_ratio, stage.layer_decay)
         usual = {"flat-cosine": 0.75}.get(stage.schedule, 0.3 if tuned else 0.25)
         shape = (stage.pct_start or usual, stage.div or (5.0 if tuned else 25.0))
-        found.append(_phase(index, stage, stage.open_epochs, peaks, shape, mine, first))
+        epochs = stage.open_epochs if mine.length is None else math.ceil(mine.length / mine.steps)
+        found.append(_phase(index, stage, epochs, peaks, shape, mine, first))
     return found
 
 
@@ -258,7 +263,7 @@ def _phase(
         div=shape[1],
         div_final=stage.div_final,
         first_step=first,
-        steps=epochs * mine.steps,
+        steps=mine.length or epochs * mine.steps,
         cycles=stage.cycles,
         known=mine.known,
     )
@@ -267,14 +272,16 @@ def _phase(
 def _epochs(
     stage: Stage, phases: list[Phase], mine: _Chosen, n_phases: int, n_rows: int, n_train: int
 ) -> list[EpochRow]:
-    """The stage's epochs; a curve keeps its full length where a rule ended the stage early."""
+    """The stage's epochs; a curve keeps its full length where a rule ended the stage early. Of a
+    stage whose steps are given, the last epoch may be a part of one."""
     rows: list[EpochRow] = []
     spans = [
         (number, epoch) for number, phase in enumerate(phases) for epoch in range(phase.epochs)
     ]
     for done, (number, epoch) in enumerate(spans[: mine.epochs]):
         phase = phases[number]
-        runs = _runs(stage, done, mine.steps)
+        steps = min(mine.steps, phase.steps - epoch * mine.steps)
+        runs = _runs(stage, done, steps)
         row = EpochRow(
             stage=phase.stage,
             epoch=done,
@@ -283,13 +290,13 @@ def _epochs(
             height=runs[-1][1],
             width=runs[-1][2],
             batch=mine.batch,
-            steps=mine.steps,
-            images=min(n_train, mine.steps * mine.batch),
+            steps=steps,
+            images=min(n_train, steps * mine.batch),
             frozen=phase.frozen,
             peak_lrs=phase.peaks,
             first_step=phase.first_step + epoch * mine.steps,
             runs=runs if len(runs) > 1 else (),
-            augmented=done < stage.total_epochs - stage.augment_off_epochs,
+            augmented=done < len(spans) - stage.augment_off_epochs,
             cached=stage.cached_activations,
             known=mine.known,
         )

@@ -22,6 +22,7 @@ class Pictures(Protocol):
     def train(self, stage: int) -> TrainPictures: ...
     def valid(self, stage: int) -> TestPictures: ...
     def final(self) -> TestPictures: ...
+    def locked(self, stage: int) -> TestPictures | None: ...
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class EpochDone:
     lr: float
     pixels: int
     probs: np.ndarray
+    test_probs: np.ndarray | None = None  # of the locked test part, where the recipe asks for it
 
 
 @dataclass(frozen=True)

@@ -183,20 +183,27 @@ class StepMaker:
             freezing.train_mode(self.model, frozen, self.recipe.model.frozen_norms_train)
 
     def trainable(self, stage: Stage, frozen: bool) -> set[str]:
-        """Names of the parameters that learn. One group: there is nothing to freeze."""
-        if stage.trainable.startswith("last-norm"):
-            return fixres.fixres_parameters(self.model, affine=stage.trainable == "last-norm+head")
-        if stage.cached_activations:
-            return freezing.head_parameters(self.model)
-        if stage.trainable == "head" or (frozen and self.network.groups > 1):
-            norms = self.recipe.model.frozen_norms_train
-            return freezing.trainable_when_frozen(self.model, norms)
-        return {name for name, _ in self.model.named_parameters()}
+        """Names of the parameters that learn."""
+        norms = self.recipe.model.frozen_norms_train
+        return names_learning(self.model, stage, frozen and self.network.groups > 1, norms)
 
     def _rebuilt(self) -> None:
         self._named = dict(self.model.named_parameters())
         self.forward = self.team.wrap(self.model)
         self.guard = NormGuard(self.model)
+
+
+def names_learning(
+    model: torch.nn.Module, stage: Stage, frozen: bool, norms_train: bool
+) -> set[str]:
+    """Names of the parameters that a stage trains. One parameter group cannot be frozen."""
+    if stage.trainable.startswith("last-norm"):
+        return fixres.fixres_parameters(model, affine=stage.trainable == "last-norm+head")
+    if stage.cached_activations:
+        return freezing.head_parameters(model)
+    if stage.trainable == "head" or frozen:
+        return freezing.trainable_when_frozen(model, norms_train)
+    return {name for name, _ in model.named_parameters()}
 
 
 def _rows(labels: Labels, at: slice) -> Labels:

@@ -252,19 +252,25 @@ class Trainer:
                 self._resize(self.recipe.stages[stage], first.size_at(0))
                 self._cached(self.recipe.stages[stage], first)
                 trial._cache = self._cache
-            return find(trial.trial_steps(stage, n, progress), n=n, stop=self.stopping)
+            step, done = trial.trial_steps(first), itertools.count(1)
 
-    def trial_steps(
-        self, index: int, n: int, progress: Callable[[int, int], None] | None
-    ) -> Callable[[float], float]:
-        """Steps at a given rate, all groups alike, on the stage's own first batches. They train
-        this trainer's network: see find_lr."""
-        stage, row = self.recipe.stages[index], self.plan.of_stage(index)[0]
+            def told(lr: float) -> float:
+                loss = step(lr)
+                if progress:
+                    progress(next(done), n)
+                return loss
+
+            return find(told, n=n, stop=self.stopping)
+
+    def trial_steps(self, row: EpochRow) -> Callable[[float], float]:
+        """Steps at a given rate, all groups alike, on the first batches of an epoch, over and over;
+        each returns its loss. They train this trainer's network: see find_lr."""
+        stage = self.recipe.stages[row.stage]
         self._resize(stage, row.size_at(0))
         set_dropout(self.model, self._dropout(stage))
         self.steps.enter(stage, row)
         again = (enumerate(self._batches(stage, row, 0)) for _ in itertools.count())
-        source, done = itertools.chain.from_iterable(again), itertools.count(1)
+        source = itertools.chain.from_iterable(again)
 
         def step(lr: float) -> float:
             within, (x, y) = next(source)
@@ -272,8 +278,6 @@ class Trainer:
                 self._resize(stage, (x.shape[-2], x.shape[-1]))
             rates = (lr,) * self.resolved.groups
             loss, _ = self.steps.take(stage, row, within, x, y, rates, None)
-            if progress:
-                progress(next(done), n)
             return float(loss)
 
         return step
@@ -327,6 +331,9 @@ class Trainer:
         else:
             found = self._judge.of(self.judged, pictures, self._size, self.resolved.precision)
         seconds = self.clock() - since
+        locked = self.data.locked(row.stage) if self.recipe.evaluation.test_every_epoch else None
+        precision = self.resolved.precision
+        tested = locked and self._judge.of(self.judged, locked, self._size, precision)
         self.epochs_done = row.global_epoch + 1
         self.errors.append(1 - accuracy(found.first, pictures.labels))
         return EpochDone(
@@ -342,6 +349,7 @@ class Trainer:
             lr=self.plan.lrs(self.step - 1)[-1],
             pixels=self.pixels,
             probs=found.first,
+            test_probs=tested.first if tested else None,
         )
 
     def state(self) -> dict[str, Any]:

@@ -166,6 +166,11 @@ class ResidentData:
         """What every stage is also scored on."""
         return self._test(self.data.final())
 
+    def locked(self, stage: int) -> TestPictures | None:
+        """The locked test part, where it is looked at after every epoch."""
+        wanted = self.data.locked(stage)
+        return wanted and self._test(wanted)
+
     def _test(self, wanted: TestPictures) -> TestPictures:
         for known in self._tests:
             if known.images is wanted.images:

@@ -51,6 +51,7 @@ class RunData:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     _train: dict[int, TrainStore] = field(default_factory=dict)
     _test: dict[TestTransform, TestPictures] = field(default_factory=dict)
+    _locked: dict[TestTransform, TestPictures] = field(default_factory=dict)
     second: np.ndarray | None = None
     second_classes: tuple[str, ...] = ()
 
@@ -68,11 +69,16 @@ class RunData:
         wanted = [self._kept(self.parts.train, side) for side in sides]
         transforms = list(dict.fromkeys([*map(self.transform, self.recipe.stages), self.last()]))
         wanted += [StoreRequest(self.parts.valid, transform=t) for t in transforms]
+        looks = self.recipe.evaluation.test_every_epoch and len(self.parts.test) > 0
+        own = list(dict.fromkeys(map(self.transform, self.recipe.stages))) if looks else []
+        wanted += [StoreRequest(self.parts.test, transform=t) for t in own]
         built = build_stores(
             self.workspace, self.dataset, wanted, lambda d, n: progress("Preparing pictures", d, n)
         )
         self._train = dict(zip(sides, built[: len(sides)]))
-        self._test = {t: self._labelled(s) for t, s in zip(transforms, built[len(sides) :])}
+        tests = [self._labelled(store) for store in built[len(sides) :]]
+        self._test = dict(zip(transforms, tests))
+        self._locked = dict(zip(own, tests[len(transforms) :]))
         self.skipped = sorted({tuple(bad) for store in built for bad in store.skipped})
 
     def train(self, stage: int) -> TrainPictures:
@@ -87,6 +93,11 @@ class RunData:
     def final(self) -> TestPictures:
         """What every stage is also scored on: the final size and transform."""
         return self._test[self.last()]
+
+    def locked(self, stage: int) -> TestPictures | None:
+        """The locked test part at a stage's size; None where the recipe does not ask for it, or
+        where the data have none."""
+        return self._locked.get(self.transform(self.recipe.stages[stage]))
 
     @property
     def n_train(self) -> int:

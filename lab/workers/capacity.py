@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import torch
 
-from lab.methods import fixres, freezing
 from lab.recipe.facts import Resolved
 from lab.recipe.model import Recipe
 from lab.recipe.stage import Stage
@@ -30,6 +29,7 @@ from lab.train.memory import (
     size_words,
 )
 from lab.train.model import Network
+from lab.train.step import names_learning
 from lab.workers.probe import Trial, release, same_random_state
 
 Choice = tuple[int, str, int, str]  # stage, "micro", parts, reason
@@ -169,7 +169,8 @@ def preflight(
         if load.trainable in fitting:
             continue
         stage = recipe.stages[load.stages[0]]
-        learning = names_learning(recipe, network, stage)
+        norms = recipe.model.frozen_norms_train
+        learning = names_learning(network.model, stage, False, norms)
         if device.startswith("cuda"):
             micro, reason = tried_parts(network, load, device, precision, learning)
         else:
@@ -191,15 +192,6 @@ def loads(recipe: Recipe, network: Network, resolved: Resolved, n_train: int | N
             alike.setdefault(key, []).append(index)
     found = [Load(tuple(stages), *key) for key, stages in alike.items()]
     return sorted(found, key=lambda load: -load.pixels)
-
-
-def names_learning(recipe: Recipe, network: Network, stage: Stage) -> set[str] | None:
-    """Names of the parameters that a stage trains once nothing is frozen; None: all."""
-    if stage.trainable == "all":
-        return None
-    if stage.trainable == "head":
-        return freezing.trainable_when_frozen(network.model, recipe.model.frozen_norms_train)
-    return fixres.fixres_parameters(network.model)
 
 
 def tried_parts(

@@ -27,6 +27,7 @@ from lab.vision.draws import drawn_counts
 from lab.vision.loader import TestPictures
 from lab.vision.rundata import RunData
 from lab.workers.context import Work
+from lab.workers.spent import Spent
 from lab.workspace import write_json
 
 TELL_S = 0.5  # step events: two a second
@@ -43,6 +44,7 @@ class Recorder:
         self.run, self.saved, self.told = work.run, time.monotonic(), 0.0
         self.window: list[tuple[float, int]] = []  # (time, images) of recent steps
         self.waiting: list[Step] = []  # whose losses were not read yet
+        self.spent = Spent(work.run, trainer, device)
 
     def record(self) -> None:
         """Train to the end. Raises Stopped, after a checkpoint, where somebody asked."""
@@ -152,8 +154,12 @@ class Recorder:
         pictures = self.data.valid(row.stage)
         name = f"e{row.global_epoch}-{event.size[0]}x{event.size[1]}"
         self._predictions(name, pictures, event.probs.astype(np.float16))
+        if event.test_probs is not None:
+            locked = self.data.locked(row.stage)
+            self._predictions(f"{name}-test", locked, event.test_probs.astype(np.float16))
         drawn = self._drawn(event)
-        self.work.tell("epoch", **epoch_values(event), **({"drawn": drawn} if drawn else {}))
+        more = {**self.spent.by(row), **({"drawn": drawn} if drawn else {})}
+        self.work.tell("epoch", **epoch_values(event), **more)
         self._note_speeds(event)
         self.window = []
         if time.monotonic() - self.saved >= AFTER_EPOCH_S:

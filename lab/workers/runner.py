@@ -42,6 +42,7 @@ from lab.vision.rundata import RunData, open_run_data
 from lab.workers.context import Work
 from lab.workers.record import Recorder
 from lab.workers.resolve import cores, pick_devices, preflight, resolve
+from lab.workers.same_time import as_long
 from lab.workers.state import Pulse
 from lab.workspace import Workspace, read_json, write_json
 
@@ -144,6 +145,9 @@ class Training(Work):
                 resolved = self._choose(recipe, network, data, device, (chosen, why))
             self._same_data(data)
             checkpoint.sweep(self.run.checkpoints)
+            if recipe.same_time_as and resolved.of_stage(0, "steps") is None:
+                resolved = self._as_long(recipe, replace(resolved, device=device), data, network)
+                resolved = replace(resolved, device=chosen)
         remedies.apply(network.model, resolved.remedies)
         alone = self.team.size == 1
         trainer = Trainer(
@@ -229,6 +233,17 @@ class Training(Work):
                 "interpolation": network.interpolation,
             },
         }
+        write_json(self.run.resolved_file, document)
+        return resolved
+
+    def _as_long(
+        self, recipe: Recipe, resolved: Resolved, data: RunData, network: Network
+    ) -> Resolved:
+        """As many steps as the reference's time allows, measured once and written down."""
+        choice = as_long(self.workspace, recipe, resolved, data, network, self.progress)
+        resolved = resolved.with_choice(0, "steps", *choice)
+        document = self.run.resolved()
+        document["resolved"] |= {"stages": resolved.stages, "reasons": resolved.reasons}
         write_json(self.run.resolved_file, document)
         return resolved
 

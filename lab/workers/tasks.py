@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,6 +134,43 @@ def tta(job: Job, request: dict[str, Any]) -> dict[str, Any]:
     return tta_run(job.workspace, run, progress=progress, stop=job.pulse.stopping, **options)
 
 
+def test_sizes(job: Job, request: dict[str, Any]) -> dict[str, Any]:
+    """Score a stage of `run`, or each of `runs` ([{run, stage}]), at several `sizes`."""
+    from lab.scoring.test_sizes import score_sizes
+    from lab.workers.resolve import pick_device
+
+    options = {"device": pick_device(job.device)[0], "stop": job.pulse.stopping}
+    found = [
+        score_sizes(job.workspace, run, stage, request.get("sizes", ()), progress=say, **options)
+        for run, stage, say in _each_run(job, request)
+    ]
+    return {"runs": found}
+
+
+def score_test(job: Job, request: dict[str, Any]) -> dict[str, Any]:
+    """Predict the locked test part by a stage of `run`, or by each of `runs` ([{run, stage}])."""
+    from lab.scoring.test_part import score_test
+    from lab.workers.resolve import pick_device
+
+    options = {"device": pick_device(job.device)[0], "stop": job.pulse.stopping}
+    found = [
+        score_test(job.workspace, run, stage, progress=say, **options)
+        for run, stage, say in _each_run(job, request)
+    ]
+    return {"runs": found}
+
+
+def _each_run(
+    job: Job, request: dict[str, Any]
+) -> Iterator[tuple[RunFolder, int | None, Callable[[str, int, int], None]]]:
+    """Each run of a request with its stage and a progress that says which run it is."""
+    wanted = request.get("runs") or [request]
+    for at, one in enumerate(wanted):
+        where = f" (run {at + 1} of {len(wanted)})" if len(wanted) > 1 else ""
+        run = find_run(job.workspace, one["run"])
+        yield run, one.get("stage"), lambda what, *n, where=where: job.progress(what + where, *n)
+
+
 def export(job: Job, request: dict[str, Any]) -> dict[str, Any]:
     """Export a stage of `run` as a folder and a zip."""
     from lab.export.bundle import export_run
@@ -152,5 +189,7 @@ TASKS: dict[str, Callable[[Job, dict[str, Any]], dict[str, Any]]] = {
     "calibrate": calibrate,
     "lr-find": lr_find,
     "tta": tta,
+    "test_sizes": test_sizes,
+    "score_test": score_test,
     "export": export,
 }
