@@ -121,9 +121,13 @@ def _row_from(run: RunFolder) -> RunRow:
     epochs = [event for event in events if event["kind"] == "epoch"]
     end = next((event for event in reversed(events) if event["kind"] == "finished"), {})
     scores = end.get("scores") or {}
+    columns = _recipe_columns(recipe)
+    if recipe.get("same_time_as"):  # its epochs are a guess until the run has begun
+        begun = next((event for event in events if event["kind"] == "run_started"), {})
+        columns["total_epochs"] = begun.get("epochs", columns["total_epochs"])
     return RunRow(
         id=run.id,
-        **_recipe_columns(recipe),
+        **columns,
         owner=meta.get("owner", ""),
         experiment=meta.get("experiment", ""),
         tags=tuple(meta.get("tags", ())),

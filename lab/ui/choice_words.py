@@ -15,7 +15,8 @@ from lab.ui import format as fmt
 from lab.ui.run_cache import Snapshot
 
 _PARTS = {"train": "to train on", "valid": "to validate with", "test": "locked away"}
-_NAMES = {"lr": "rate", "batch_size": "batch", "micro": "parts of a batch", "epochs": "epochs run"}
+_NAMES = {"lr": "rate", "batch_size": "batch", "micro": "parts of a batch", "epochs": "epochs run",
+          "steps": "steps, for the same time"}  # fmt: skip
 # Below this, error and balanced error say the same.
 _APART = 0.005
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -103,14 +103,22 @@ def race(
         trial = Trial(network, size, batch, device)
         for kind in kinds:
             trial.step(kind)
-        times: dict[str, list[float]] = {kind: [] for kind in kinds}
-        began = clock()
-        for turn in range(turns):
-            if turn and clock() - began > PROBE_S:
-                break
-            for kind in kinds:
-                times[kind].append(trial.timed(kind, clock))
+        times = in_turns(kinds, lambda kind: trial.timed(kind, clock), turns, clock)
     return {kind: batch / min(values) for kind, values in times.items()}
+
+
+def in_turns(
+    names: Iterable[str], timed: Callable[[str], float], turns: int, clock: Clock, fewest: int = 1
+) -> dict[str, list[float]]:
+    """Seconds of each, one after the other, turn by turn; no turn after `fewest` begins late."""
+    times: dict[str, list[float]] = {name: [] for name in names}
+    began = clock()
+    for turn in range(turns):
+        if turn >= fewest and clock() - began > PROBE_S:
+            break
+        for name, seconds in times.items():
+            seconds.append(timed(name))
+    return times
 
 
 def step_speed(

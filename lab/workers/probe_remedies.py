@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from lab.train.model import Network
 from lab.train.remedies import apply, remedies_for
-from lab.workers.probe import CLEARLY_FASTER, PROBE_S, TURNS, Trial, same_random_state
+from lab.workers.probe import CLEARLY_FASTER, TURNS, Trial, in_turns, same_random_state
 
 PLAIN, ALL = "plain", "all"
 Clock = Callable[[], float]
@@ -109,14 +109,13 @@ def race_setups(
     with same_random_state(device):
         trial = Trial(network, size, batch, device)
         able = {name: setup for name, setup in setups.items() if _works(trial, *setup)}
-        times: dict[str, list[float]] = {name: [] for name in able}
-        began = clock()
-        for turn in range(turns):
-            if turn >= 2 and clock() - began > PROBE_S:
-                break
-            for name, (precision, remedies) in able.items():
-                apply(trial.model, remedies)
-                times[name].append(trial.timed(precision, clock))
+
+        def timed(name: str) -> float:
+            precision, remedies = able[name]
+            apply(trial.model, remedies)
+            return trial.timed(precision, clock)
+
+        times = in_turns(able, timed, turns, clock, fewest=2)
     return {name: batch / min(values) for name, values in times.items()}
 
 
