@@ -14,6 +14,7 @@ from lab.recipe.facts import DataFacts, Resolved
 from lab.runs.speeds import device_facts
 from lab.train.memory import Footprint
 from lab.train.model import Network, build
+from lab.train.step import names_learning
 from lab.workers import capacity
 from lab.workers import resolve as resolving
 from lab.workers.calibrate import images_of, measure, shapes, sizes_of
@@ -23,7 +24,6 @@ from lab.workers.capacity import (
     estimated_parts,
     line_through,
     measured_footprint,
-    names_learning,
     pick_batch,
     tried_parts,
 )
@@ -380,7 +380,7 @@ def test_a_stage_that_trains_the_head_alone_asks_for_less(network):
     all_need = capacity.footprint(network, (96, 96), "fp32")
     free = (all_need.fixed_mb + 20 * all_need.image_mb) / 0.8
     assert preflight(recipe, network, "cpu", "fp32", free=lambda d: free) == []
-    assert names_learning(recipe, network, recipe.stages[0]) >= {"fc.weight", "fc.bias"}
+    assert names_learning(network.model, recipe.stages[0], False, True) >= {"fc.weight", "fc.bias"}
 
 
 def test_stages_on_cached_activations_are_not_looked_at(network):
