@@ -29,6 +29,7 @@ from lab.workers.capacity import (
 )
 from lab.workers.probe import Trial, faster_of, heaviest_stage, probe_precision, race
 from lab.workers.resolve import preflight, resolve
+from lab.workers.runner import as_reference
 from lab.workspace import Workspace
 
 
@@ -418,3 +419,29 @@ def test_a_calibration_takes_auto_ramps_the_finder_and_another_runs_weights(tmp_
     assert set(device_facts(workspace, "cpu").speeds) == keys
     with device_lock(workspace, "cpu", holder=f"test {os.getpid()}"):
         pass  # the lock is free again
+
+
+# What a baseline takes over from its reference
+
+
+def test_a_baseline_takes_the_batch_of_its_size_and_the_rate_of_the_stage_that_led():
+    theirs = with_stages(
+        {"size": 64, "batch_size": "auto", "lr": "finder", "trainable": "head"},
+        {"size": 64, "batch_size": "auto", "lr": "finder"},
+        {"size": 96, "batch_size": "auto", "lr": "finder"},
+    )
+    chosen = Resolved(groups=2, reasons={"groups": "asked for"}, remedies=("depthwise",))
+    for number, (batch, lr) in enumerate([(512, 0.1), (256, 0.01), (64, 0.001)]):
+        chosen = chosen.with_choice(number, "batch_size", batch, "why")
+        chosen = chosen.with_choice(number, "lr", lr, "why")
+    small = with_stages({"size": 64, "batch_size": "auto", "lr": "finder"})
+    found = as_reference(chosen, small, theirs, "run-1")
+    assert found.stages == {"0": {"lr": 0.01, "batch_size": 256}}
+    assert found.reasons["stages.0.batch_size"] == "as run run-1"
+    assert found.remedies == ("depthwise",)
+
+
+def test_what_a_rule_or_the_memory_did_to_the_reference_is_its_own():
+    theirs = with_stages({"size": 64, "lr": 0.01, "batch_size": 32})
+    chosen = Resolved().with_choice(0, "epochs", 3, "why").with_choice(0, "micro", 2, "why")
+    assert as_reference(chosen, theirs, theirs, "run-1").stages == {}

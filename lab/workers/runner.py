@@ -24,6 +24,7 @@ import torch
 import lab
 from lab.errors import LabError, Stopped
 from lab.jobs.device_lock import device_lock
+from lab.recipe.baselines import leading_stage
 from lab.recipe.check import check, errors_of
 from lab.recipe.facts import Facts, Resolved
 from lab.recipe.model import Recipe
@@ -295,10 +296,11 @@ def earlier_choices(
     if stored:
         return Resolved(**stored["resolved"]), None
     reference = run.meta().get("baseline_of")
-    chosen = RunFolder(workspace.run(reference)).resolved() if reference else {}
+    theirs = RunFolder(workspace.run(reference)) if reference else None
+    chosen = theirs.resolved() if theirs else {}
     if not chosen:
         return None, None
-    resolved = as_reference(Resolved(**chosen["resolved"]), recipe, reference)
+    resolved = as_reference(Resolved(**chosen["resolved"]), recipe, theirs.recipe(), reference)
     if any(s.batch_size == "auto" for s in recipe.stages) and not resolved.stages:
         return None, None
     return resolved, {
@@ -325,21 +327,22 @@ def _sizes(recipe: Recipe) -> set[tuple[int, int]]:
     return {stage.hw for stage in recipe.stages} | {recipe.final_hw} | ramps
 
 
-def as_reference(reference: Resolved, recipe: Recipe, run_id: str, lead: int = 0) -> Resolved:
+def as_reference(reference: Resolved, recipe: Recipe, theirs: Recipe, run_id: str) -> Resolved:
     """A reference run's choices for its baseline.
 
-    A baseline with several stages has the reference's own: it takes their rates and batches. One
-    with a single stage takes the rate of stage `lead` and the batch of the last, whose size it has.
-    How long a rule let a stage run, and parts that memory asked for, are the reference's alone.
+    A baseline with several stages has the reference's rates; one with a single stage takes that of
+    the first stage that trains everything. A batch is that of the reference's last stage of the
+    same size, else of its last. How long a rule let a stage run, and parts that memory asked for,
+    are the reference's alone.
     """
     words = f"as run {run_id}"
     names = ("device", "precision", "threads", "groups", "remedies")
     reasons = {name: words for name in names if name in reference.reasons}
     resolved = replace(reference, stages={}, reasons=reasons)
-    last = max((int(number) for number in reference.stages), default=0)
-    alone = len(recipe.stages) == 1
-    for index in range(len(recipe.stages)):
-        sources = {"lr": lead if alone else index, "batch_size": last if alone else index}
+    last, alone = len(theirs.stages) - 1, len(recipe.stages) == 1
+    for index, stage in enumerate(recipe.stages):
+        alike = [n for n, other in enumerate(theirs.stages) if other.hw == stage.hw] or [last]
+        sources = {"lr": leading_stage(theirs) if alone else index, "batch_size": alike[-1]}
         for name, source in sources.items():
             value = reference.of_stage(source, name)
             if value is not None:
