@@ -2,8 +2,8 @@
 
     for found in time_matches(runs): print(found.words)
 
-A baseline is sized by timing both schedules in turns, at one speed of the machine; its own clock and
-its reference's may have run at different ones.
+A baseline is sized by timing both schedules in turns, at one speed of the machine; its own clock
+and its reference's may have run at different ones.
 """
 
 from __future__ import annotations
