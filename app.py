@@ -20,6 +20,7 @@ SECTIONS = {
     "Train": [
         ("data", "Data", "photo_library", "Import pictures and see what is in them."),
         ("schedule", "Schedule", "stairs", "Choose sizes and epochs, see the cost, launch."),
+        ("experiment", "Experiment", "science", "Ask a question: arms, seeds, launched as one."),
         ("runs", "Runs", "monitoring", "Watch a run live, stop it, continue it."),
     ],
     "Understand": [

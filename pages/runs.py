@@ -1,4 +1,4 @@
-"""Runs: how is it going? The queue, one run live, and the library of all."""
+"""Runs: how is it going? The queue, one run live, and the library of all, with its trash."""
 
 import time
 
@@ -8,7 +8,21 @@ from lab.errors import LabError
 from lab.jobs.client import queue, run_status
 from lab.runs.folder import RunFolder
 from lab.runs.index import list_runs
-from lab.ui import run_actions, run_list, run_view, state, watch
+from lab.ui import (
+    experiment_more,
+    library,
+    library_actions,
+    library_diff,
+    library_trash,
+    library_words,
+    reference_runs,
+    replay,
+    run_actions,
+    run_list,
+    run_view,
+    state,
+    watch,
+)
 from lab.ui.choose import run_label, told_apart
 from lab.ui.messages import guard, show_error
 from lab.ui.run_actions import WATCHED
@@ -29,9 +43,13 @@ def remember() -> None:
 
 
 st.title("How is it going?")
+if reference_runs.shown():
+    st.stop()
 with guard():
     rows = list_runs(state.workspace())
+library_trash.undo_line(library_trash.TOP)
 if not rows:
+    library_trash.undo_line(library_trash.LIST)
     st.info(
         "**No run yet.** Start the demo: it trains a small network on growing pictures, and the "
         "first curve moves within seconds.",
@@ -42,14 +60,17 @@ if not rows:
             st.switch_page("pages/home.py")
         if st.button("Plan a schedule of your own", key="runs.plan"):
             st.switch_page("pages/schedule.py")
+    library_trash.trash_box()
+    reference_runs.listing()
     st.stop()
 
 by_id = {row.id: row for row in rows}
-ids = list(by_id)
+wanted = (st.query_params.get("run"), st.session_state.get(WATCHED))
+ids = [line.id for line in library.offered(rows, wanted)]
 run_id = chosen_run(ids)
 st.session_state["runs.run"] = run_id
 now = time.time()
-labels = told_apart({key: run_label(line, now) for key, line in by_id.items()})
+labels = told_apart({key: run_label(by_id[key], now) for key in ids})
 st.selectbox(
     "Run", ids, key="runs.run", on_change=remember, width="stretch",
     format_func=lambda run: labels.get(run, run),
@@ -66,13 +87,16 @@ except LabError as error:
 
 siblings = run_actions.siblings_of(row, rows)
 moving = seen is not None and status.status in (*watch.WAITING, *watch.LIVE)
-view, paused = run_view.View(), False
+view, paused, again = run_view.View(), False, False
 with st.container(horizontal=True, gap="small"):
     run_actions.actions(run, status, seen, siblings)
+    library_actions.tidy(row, rows, status.status)
+library_words.shown(run)
 if seen is not None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         view = run_view.view_controls()
-        if moving:
+        again = replay.offered(run_id, can=seen.plan is not None and len(seen.epochs) > 0)
+        if moving and not again:
             paused = st.toggle("Pause", key="runs.pause", help="Hold the picture still.")
 
 if seen is not None:
@@ -84,11 +108,15 @@ if seen is not None:
             st.rerun()
 
     with guard():
-        live()
+        if again:
+            replay.screen(replay.of_run(seen), view)
+        else:
+            live()
     if status.status == "finished":
-        run_actions.offer_baseline(run, seen, primary=not siblings)
+        experiment_more.offer_baseline(run, seen, primary=not siblings)
     run_view.quiet_part(run)
-    run_list.words_form(run, rows)
+    library_words.editor(run, rows)
+    library_diff.panel(run, rows)
 
 with guard():
     jobs = queue(state.workspace())
@@ -96,4 +124,6 @@ if jobs:
     st.subheader("The queue")
     run_list.queue_table(jobs, rows)
 st.subheader("All runs")
-run_list.library(rows)
+library.section(rows)
+library_trash.trash_box()
+reference_runs.listing()

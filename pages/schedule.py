@@ -9,6 +9,7 @@ from lab.ui import charts, editing, tasks
 from lab.ui import format as fmt
 from lab.ui.draft_tools import json_tools, link_tools, open_link, presets
 from lab.ui.launch import (
+    against_key,
     device_here,
     grows,
     guess_inputs,
@@ -31,14 +32,6 @@ from lab.ui.stage_cards import note, row_of, stage_cards
 from lab.ui.stage_tools import stage_tools
 from lab.ui.stage_views import stage_views
 from lab.ui.state import facts_of, workspace
-
-# One choice of baselines for each set of those that are offered: (grows, two labels).
-AGAINST = {
-    (True, False): "schedule.against",
-    (True, True): "schedule.against.two",
-    (False, False): "schedule.against.one_size",
-    (False, True): "schedule.against.one_size.two",
-}
 
 
 def cost_line() -> None:
@@ -151,7 +144,7 @@ with st.container(border=True, key="schedule-launch"):
     usual = ["fixed-same-epochs"] if grows(recipe) else []
     baselines = st.multiselect(
         "Also run, for a fair comparison", list(others), usual, disabled=not others,
-        key=AGAINST[grows(recipe), bool(recipe.dataset.second_target)], format_func=others.get,
+        key=against_key(recipe), format_func=others.get,
         persist_state="session", placeholder="nothing else", width=620,
         help="They start by themselves, one after the other, with the same pictures and seed.",
     )  # fmt: skip

@@ -89,9 +89,9 @@ def test_wilson_interval_by_hand():
     assert rate_interval(5, 50) == pytest.approx((0.0435, 0.2136), abs=1e-4)
 
 
-def test_a_pair_is_compared_in_error_rate_and_log_loss():
+def test_a_pair_is_compared_in_three_scores():
     rows = compare_pair(predictions("a", set(range(20))), predictions("b", set()))
-    assert [row.metric for row in rows] == ["error_rate", "log_loss"]
+    assert [row.metric for row in rows] == ["error_rate", "log_loss", "balanced_error"]
 
 
 def test_difference_is_a_minus_b():

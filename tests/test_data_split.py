@@ -111,6 +111,47 @@ def test_a_split_is_what_it_was_when_this_test_was_written() -> None:
     assert (divided.valid.tolist(), divided.test.tolist()) == ([4, 5, 6, 10], [2, 11])
 
 
+def test_without_a_seed_of_its_own_the_locked_part_follows_the_divisions_seed() -> None:
+    """As written down before the field was there: nothing moves under recipes that lack it."""
+    data = dataset({"a": 6, "b": 6})
+    none = parts(data, Split(valid_fraction=0.3, test_fraction=0.2, test_seed=None))
+    own = parts(data, Split(valid_fraction=0.3, test_fraction=0.2, test_seed=0))
+    for divided in (none, own):
+        assert (divided.valid.tolist(), divided.test.tolist()) == ([4, 5, 6, 10], [2, 11])
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+@pytest.mark.parametrize("method", ["random", "kfold"])
+def test_a_seed_of_its_own_keeps_the_locked_part_while_the_rest_is_divided_anew(
+    method: str, stratified: bool
+) -> None:
+    data = dataset(UNEVEN)
+    how = {"method": method, "test_fraction": 0.2, "stratified": stratified, "test_seed": 7}
+    one, other = (parts(data, Split(**how, seed=seed)) for seed in (1, 2))
+    assert np.array_equal(one.test, other.test)
+    assert not np.array_equal(one.valid, other.valid)
+    assert not np.intersect1d(other.test, np.concatenate([one.train, one.valid])).size
+
+
+def test_another_locked_seed_locks_other_pictures() -> None:
+    data = dataset(UNEVEN)
+    one, other = (parts(data, Split(test_seed=seed)) for seed in (1, 2))
+    assert not np.array_equal(one.test, other.test)
+
+
+def test_copies_stay_together_under_a_locked_seed_too() -> None:
+    data = dataset({"a": 100, "b": 100})
+    data.items["sha1"] = [f"{at // 4:040x}" for at in range(200)]
+    one, other = (parts(data, Split(test_seed=7, seed=seed)) for seed in (1, 2))
+    assert across(data, one) == []
+    assert np.array_equal(one.test, other.test)
+
+
+def test_parts_that_the_data_bring_do_not_ask_for_a_locked_seed() -> None:
+    data = brought("train", "valid", "test")
+    assert same(parts(data, Split(test_seed=7)), parts(data, Split()))
+
+
 def test_a_picture_more_moves_few_of_the_others() -> None:
     before = parts(dataset({"b": 200, "a": 200}), Split(test_fraction=0))
     after = parts(dataset({"b": 200, "a": 201}), Split(test_fraction=0))

@@ -1,7 +1,8 @@
-"""The Compare page on an empty, a full and a broken workspace, and the tables behind it."""
+"""The Compare page on an empty, a full and a broken workspace, section by section."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 from fake_runs import eight_epochs, fake_run
 from streamlit.testing.v1 import AppTest
 
+from lab.analysis.published import published_runs
 from lab.recipe.baselines import fixed_same_epochs
 from lab.runs.folder import RunFolder
-from lab.runs.index import list_runs
 from lab.ui import comparison
 from lab.workspace import Workspace
 
@@ -30,10 +31,15 @@ def workspace(tmp_path: Path) -> Workspace:
 def show(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Show:
     monkeypatch.setenv("LAB_WORKSPACE", str(workspace.root))
 
-    def opened(runs: Sequence[RunFolder] = ()) -> AppTest:
+    def opened(runs: Sequence[RunFolder | str] = (), section: str = "", **link: str) -> AppTest:
         page = AppTest.from_file(str(PAGE), default_timeout=30)
         if runs:
-            page.query_params["runs"] = ",".join(run.id for run in runs)
+            ids = [run if isinstance(run, str) else run.id for run in runs]
+            page.query_params["runs"] = ",".join(ids)
+        if section:
+            page.query_params["compare.section"] = section
+        for name, value in link.items():
+            page.query_params[name] = value
         return page.run()
 
     return opened
@@ -46,10 +52,30 @@ def _pair(workspace: Workspace, **of_second: Any) -> tuple[RunFolder, RunFolder]
     return first, fake_run(workspace, "finished", recipe=fixed, experiment="e", **of_second)
 
 
-def _entries(workspace: Workspace, runs: Sequence[RunFolder]) -> list[comparison.Entry]:
-    rows = {row.id: row for row in list_runs(workspace)}
-    ids = [run.id for run in runs]
-    return comparison.entries(workspace.runs, ids, rows, comparison.styles(ids, {}))[0]
+def _seeds(workspace: Workspace, n: int = 3, **more: Any) -> list[RunFolder]:
+    """n seeds of growing and of fixed sizes, one experiment; a seed's luck is half a point."""
+    recipe, runs = eight_epochs(), []
+    for arm, one, skill in (("growing", recipe, 0.03), ("fixed", fixed_same_epochs(recipe), 0.0)):
+        for seed in range(n):
+            named = one.but(seed=seed, name=f"{arm} seed {seed}")
+            luck = 0.005 * seed * (1 if arm == "fixed" else -1)
+            runs.append(fake_run(workspace, "finished", recipe=named, skill=skill + luck,
+                                 experiment="leaves", arm=arm, **more))  # fmt: skip
+    return runs
+
+
+def _count(run: RunFolder, **numbers: float) -> None:
+    """Write numbers that grow with the pixels into a run's epochs, as newer workers do."""
+    file = run.events / "0.jsonl"
+    events = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    for event in events:
+        if event["kind"] == "epoch":
+            event |= {name: each * event["pixels"] for name, each in numbers.items()}
+    file.write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
+
+
+def _picked(page: AppTest) -> Any:
+    return page.multiselect(key="compare.runs")
 
 
 def _texts(page: AppTest) -> str:
@@ -58,7 +84,7 @@ def _texts(page: AppTest) -> str:
 
 
 def _markdown(page: AppTest) -> str:
-    parts = [*page.markdown, *page.caption, *page.error, *page.info]
+    parts = [*page.markdown, *page.caption, *page.error, *page.warning, *page.info]
     return "\n".join(str(part.value) for part in parts)
 
 
@@ -78,7 +104,7 @@ def test_the_newest_experiment_is_shown_at_first(show: Show, workspace: Workspac
     runs = _pair(workspace)
     page = show()
     assert not page.exception
-    assert sorted(page.multiselect[0].value) == sorted(run.id for run in runs)
+    assert sorted(_picked(page).value) == sorted(run.id for run in runs)
 
 
 def test_a_pair_gets_an_answer_in_words_with_its_cost(show: Show, workspace: Workspace) -> None:
@@ -86,6 +112,7 @@ def test_a_pair_gets_an_answer_in_words_with_its_cost(show: Show, workspace: Wor
     assert "Growing makes fewer errors: 6.3\u202f% against 9.3\u202f%." in _texts(page)
     assert "less time" in _texts(page)
     assert "300 images" in _texts(page)
+    assert "about these two models" in _texts(page)
 
 
 def test_too_small_a_difference_is_said_not_to_be_evidence(
@@ -98,6 +125,10 @@ def test_too_small_a_difference_is_said_not_to_be_evidence(
 def test_runs_on_other_images_are_refused_in_words(show: Show, workspace: Workspace) -> None:
     page = show(_pair(workspace, split=7))
     assert not page.exception
+    assert "Not all of these runs can be compared" in _texts(page)
+    assert "Scored on different images" in _texts(page)
+    assert "makes fewer errors:" not in _texts(page)
+    page = show(_picked(page).value, "Verdict")
     assert "Not comparable: scored on different images" in _texts(page)
 
 
@@ -119,7 +150,7 @@ def test_a_link_to_runs_that_are_gone_falls_back(show: Show, workspace: Workspac
     runs[0].recipe_file.unlink()
     page = show(runs)
     assert not page.exception
-    assert page.multiselect[0].value == [runs[1].id]
+    assert _picked(page).value == [runs[1].id]
 
 
 def test_a_run_without_a_readable_recipe_is_said_in_words(show: Show, workspace: Workspace) -> None:
@@ -132,28 +163,19 @@ def test_a_run_without_a_readable_recipe_is_said_in_words(show: Show, workspace:
 def test_damaged_predictions_are_said_in_words(show: Show, workspace: Workspace) -> None:
     runs = _pair(workspace)
     (runs[0].predictions / "s2-128x128.npz").write_bytes(b"no")
-    page = show(runs)
+    page = show(runs, "Verdict")
     assert not page.exception
     assert "cannot be read" in _texts(page)
-
-
-def test_every_axis_and_curve_can_be_drawn(show: Show, workspace: Workspace) -> None:
-    entries = _entries(workspace, _pair(workspace))
-    for x in ("epoch", "time", "pixels"):
-        for y in ("error", "valid_loss", "train_loss", "lr"):
-            figure = comparison.curves(entries, x, y, log_y=True)
-            assert len(figure["data"][0]["y"]) == 8
-        assert len(comparison.cost_figure(entries, x)["data"][0]["x"]) == 2
 
 
 def test_taking_a_run_out_keeps_the_other_and_the_link(show: Show, workspace: Workspace) -> None:
     first, second = _pair(workspace)
     page = show([first, second])
-    page.multiselect[0].unselect(first.id).run()
+    _picked(page).unselect(first.id).run()
     assert not page.exception
-    assert page.multiselect[0].value == [second.id]
+    assert _picked(page).value == [second.id]
     assert page.query_params["runs"] == second.id
-    assert page.session_state[comparison.STYLES] == {second.id: 1}
+    assert list(page.session_state[comparison.STYLES].values()) == [1]
 
 
 def test_a_hostile_name_never_becomes_markup(show: Show, workspace: Workspace) -> None:
@@ -162,64 +184,145 @@ def test_a_hostile_name_never_becomes_markup(show: Show, workspace: Workspace) -
     assert "<img" not in _markdown(page).replace("\\<", "")
 
 
-# Tables and words
+# Sections
+
+SECTIONS = (
+    "Curves", "Cost", "Verdict", "Epoch tables", "In hindsight", "Test sizes", "Ensembles",
+    "Recipes",
+)  # fmt: skip
 
 
-def test_hiding_a_run_leaves_the_styles_of_the_others() -> None:
-    all_three = comparison.styles(["a", "b", "c"], {})
-    assert all_three == {"a": 0, "b": 1, "c": 2}
-    without = comparison.styles(["a", "c"], all_three)
-    assert without == {"a": 0, "c": 2}
-    assert comparison.styles(["a", "c", "d"], without) == {"a": 0, "c": 2, "d": 1}
-
-
-def test_marks_are_filled_with_the_size_and_ringed_with_the_run(workspace: Workspace) -> None:
-    entries = _entries(workspace, _pair(workspace))
-    growing, fixed = comparison.curves(entries, "epoch", "error", log_y=False)["data"][:2]
-    assert len(set(growing["marker"]["color"])) == 3
-    assert len(set(fixed["marker"]["color"])) == 1
-    assert growing["marker"]["color"][-1] == fixed["marker"]["color"][-1]
-    assert growing["marker"]["line"]["color"] == growing["line"]["color"]
-
-
-def test_scores_carry_an_interval_and_the_cost(workspace: Workspace) -> None:
-    table = comparison.scores_table(_entries(workspace, _pair(workspace))).set_index("run")
-    assert table.loc["Growing", "error"] == pytest.approx(6.33, abs=0.01)
-    # Wilson's interval of 19 in 300, from its formula by hand.
-    assert table.loc["Growing", "95 % from"] == pytest.approx(4.1, abs=0.05)
-    assert table.loc["Growing", "to"] == pytest.approx(9.7, abs=0.05)
-    assert table.loc["Growing", "time"] == "0:28"
-
-
-def test_each_stage_is_scored_at_its_own_and_the_final_size(workspace: Workspace) -> None:
-    table = comparison.stage_table(_entries(workspace, _pair(workspace)))
-    assert table["size"].tolist() == [f"{side}\u202fpx" for side in (64, 96, 128, 128)]
-    assert table["error, final size"].iloc[0] > table["error, own size"].iloc[0]
-
-
-def test_differences_name_places_in_words_and_leave_out_what_only_comes_along(
-    workspace: Workspace,
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_opens_for_methods_with_seeds(
+    show: Show, workspace: Workspace, section: str
 ) -> None:
-    table = comparison.differences(_entries(workspace, _pair(workspace)))
-    assert "Stage 1, size" in table.index
-    assert "Stage 2, lr" in table.index
-    assert "Stage 2, schedule" not in table.index
-    assert not any("name" in str(index) for index in table.index)
+    page = show(_seeds(workspace), section)
+    assert not page.exception
+    assert not page.error
+    usual = section == "Curves"  # what is usual does not stand in the address
+    assert ("compare.section" in page.query_params) != usual
 
 
-def test_two_runs_of_one_name_get_names_of_their_own(workspace: Workspace) -> None:
-    runs = [fake_run(workspace, "finished") for _ in range(2)]
-    labels = [entry.label for entry in _entries(workspace, runs)]
-    assert len(set(labels)) == 2
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_opens_for_one_run_that_has_just_begun(
+    show: Show, workspace: Workspace, section: str
+) -> None:
+    page = show([fake_run(workspace, "stopped", share=0.2)], section)
+    assert not page.exception
 
 
-def test_the_guess_stands_beside_the_result(workspace: Workspace) -> None:
-    guess = {"progressive": 0.1, "fixed": 0.2}
-    run = fake_run(workspace, "finished", prediction=guess, skill=0.03)
-    (line,) = comparison.guess_lines(_entries(workspace, [run]))
-    assert line == "Quick demo: 10.0\u202f% wrong, came to 6.3\u202f%"
+def test_only_the_open_section_is_made(show: Show, workspace: Workspace) -> None:
+    page = show(_pair(workspace), "Recipes")
+    assert len(page.dataframe) == 1
 
 
-def test_a_swatch_is_a_picture_without_anything_of_the_users() -> None:
-    assert comparison.swatch(0).startswith("data:image/svg+xml;utf8,")
-    assert comparison.swatch(0) != comparison.swatch(1)
+@pytest.mark.parametrize("x", ["steps", "time", "pixels", "FLOPs"])
+@pytest.mark.parametrize("y", ["error", "valid loss", "train loss", "rate", "size"])
+def test_the_address_says_axis_and_curve(show: Show, workspace: Workspace, x: str, y: str) -> None:
+    page = show(_pair(workspace), **{"compare.x": x, "compare.y": y, "compare.log_y": "true"})
+    assert not page.exception
+    names = {"steps": "step", "FLOPs": "flops"}
+    assert page.session_state["compare.x"] == names.get(x, x)
+
+
+def test_runs_whose_operations_were_not_counted_are_named(show: Show, workspace: Workspace) -> None:
+    counted, older = _pair(workspace)
+    _count(counted, flops=1800.0)
+    page = show([counted, older], **{"compare.x": "FLOPs"})
+    assert "Not drawn: Fixed." in _texts(page)
+    assert "operations were not counted" in _texts(page)
+
+
+def test_what_is_hidden_stands_in_the_address_and_counts_all_the_same(
+    show: Show, workspace: Workspace
+) -> None:
+    first, second = _pair(workspace)
+    page = show([first, second], hide=first.id)
+    assert not page.exception
+    assert page.session_state["compare.hidden"] == [first.id]
+    assert page.query_params["hide"] == first.id
+    assert "Growing makes fewer errors" in _texts(page)
+
+
+def test_several_seeds_make_a_verdict_about_the_methods(show: Show, workspace: Workspace) -> None:
+    page = show(_seeds(workspace), "Verdict")
+    assert "6 runs, 2 methods" in _texts(page)
+    assert "over 3 seeds" in _texts(page)
+    assert "methods, on this data" in _texts(page)
+    table = page.dataframe[0].value
+    assert table["about"].tolist() == ["method"] * 3
+    assert table["score"].tolist() == ["error %", "log loss", "balanced error %"]
+
+
+def test_three_methods_are_corrected_for_three_comparisons(
+    show: Show, workspace: Workspace
+) -> None:
+    runs = _seeds(workspace)
+    base = eight_epochs()
+    for seed in range(3):
+        recipe = base.but(seed=seed, stages=tuple(s.but(lr=1e-3) for s in base.stages))
+        runs.append(fake_run(workspace, "finished", recipe=recipe, skill=0.01 + 0.003 * seed))
+    page = show(runs, "Verdict")
+    assert "corrected for 3 comparisons" in _texts(page)
+    table = page.dataframe[0].value
+    assert (table["p, corrected"] >= table["p"]).all()
+
+
+def test_runs_that_differ_in_the_seed_alone_are_said_to_be_luck(
+    show: Show, workspace: Workspace
+) -> None:
+    page = show(_seeds(workspace)[:3])
+    assert "3 runs of one recipe" in _texts(page)
+
+
+def test_recipes_are_compared_between_methods_not_seeds(show: Show, workspace: Workspace) -> None:
+    page = show(_seeds(workspace), "Recipes")
+    table = page.dataframe[0].value
+    assert list(table.columns) == ["growing", "fixed"]
+    assert "Seed" not in table.index
+
+
+def test_a_published_run_is_drawn_and_takes_no_part_in_verdicts(
+    show: Show, workspace: Workspace
+) -> None:
+    reference = published_runs()[0].id
+    page = show([*_pair(workspace), reference])
+    assert not page.exception
+    assert "take no part in verdicts" in _texts(page)
+    assert "2 runs, 2 methods, 1 published run" in _texts(page)
+    page = show([*_picked(page).value], "Verdict")
+    shown = page.dataframe[0].value
+    assert set(shown["first"]) | set(shown["second"]) == {"Growing", "Fixed"}
+
+
+def test_published_runs_can_be_looked_at_without_any_of_ones_own(show: Show) -> None:
+    for section in SECTIONS:
+        page = show([run.id for run in published_runs()], section)
+        assert not page.exception
+
+
+def test_an_experiment_is_taken_whole_and_given_back_whole(
+    show: Show, workspace: Workspace
+) -> None:
+    runs, single = _seeds(workspace), fake_run(workspace, "finished")
+    page = show([single])
+    page.multiselect(key="compare.experiments").select("leaves").run()
+    assert set(_picked(page).value) == {run.id for run in [*runs, single]}
+    page.multiselect(key="compare.experiments").unselect("leaves").run()
+    assert _picked(page).value == [single.id]
+
+
+def test_coming_back_to_the_page_shows_what_was_compared_last(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_WORKSPACE", str(workspace.root))
+    monkeypatch.setenv("LAB_NO_PROCESSES", "1")
+    _seeds(workspace)
+    single = fake_run(workspace, "finished")
+    page = AppTest.from_file(str(PAGE.parents[1] / "app.py"), default_timeout=60).run()
+    page.session_state["compare.runs"] = [single.id]
+    page.switch_page(str(PAGE)).run()
+    assert _picked(page).value == [single.id]
+    page.switch_page(str(PAGE.with_name("home.py"))).run()
+    page.switch_page(str(PAGE)).run()
+    assert _picked(page).value == [single.id]

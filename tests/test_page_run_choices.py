@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_runs import N_TRAIN, eight_epochs, fake_run, grow, living
+from runs_page import Show, buttons, opener, primary, texts
 from streamlit.testing.v1 import AppTest
 
 from lab.jobs.client import StatusRow
@@ -20,12 +20,10 @@ from lab.schedules.plan import make_plan
 from lab.ui import charts, watch
 from lab.ui.choice_words import choice_rows
 from lab.ui.epoch_table import plain_table, second_head
-from lab.ui.run_actions import baselines_of, trained_on
+from lab.ui.experiment_more import baselines_of
+from lab.ui.run_actions import trained_on
 from lab.ui.run_cache import snapshot
 from lab.workspace import Workspace, write_json
-
-PAGE = Path(__file__).resolve().parents[1] / "pages" / "runs.py"
-Show = Callable[..., AppTest]
 
 
 @pytest.fixture
@@ -35,34 +33,12 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def show(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Show:
-    """Open the page; nothing is started in the background."""
-    monkeypatch.setenv("LAB_WORKSPACE", str(workspace.root))
-    for module in ("client", "status"):
-        monkeypatch.setattr(f"lab.jobs.{module}.ensure_supervisor", lambda *_: None)
-
-    def opened(run: RunFolder | str | None = None, **state: Any) -> AppTest:
-        page = AppTest.from_file(str(PAGE), default_timeout=30)
-        if run is not None:
-            page.query_params["run"] = run if isinstance(run, str) else run.id
-        for key, value in state.items():
-            page.session_state[key] = value
-        return page.run()
-
-    return opened
+    return opener(workspace, monkeypatch)
 
 
-def _texts(page: AppTest) -> str:
-    """Everything said, as it reads: without the escapes that keep it plain text."""
-    parts = [*page.markdown, *page.caption, *page.error, *page.warning, *page.info]
-    return "\n".join(str(part.value) for part in parts).replace("\\", "").replace("**", "")
-
-
-def _buttons(page: AppTest) -> dict[str, Any]:
-    return {button.label: button for button in page.button}
-
-
-def _primary(page: AppTest) -> list[str]:
-    return [button.label for button in page.button if button.proto.type == "primary"]
+def reads(page: AppTest) -> str:
+    """Everything said, without escapes and bold type."""
+    return texts(page).replace("**", "")
 
 
 # Choices, rules, sampling, two labels
@@ -99,7 +75,7 @@ def ended_early(workspace: Workspace) -> RunFolder:
 
 def test_an_early_end_is_said_with_its_reason(show: Show, workspace: Workspace) -> None:
     words = "Stage 1 ended after 2 of 4 epochs: the last epoch brought no better error rate."
-    assert words in _texts(show(ended_early(workspace)))
+    assert words in reads(show(ended_early(workspace)))
 
 
 def test_a_run_that_a_rule_ended_early_is_whole(workspace: Workspace) -> None:
@@ -115,21 +91,21 @@ def test_baselines_of_a_run_that_ended_early_are_as_long_as_it_was(workspace: Wo
     found = baselines_of(snapshot(ended_early(workspace)))
     lengths = {kind: recipe.total_epochs for kind, (_, recipe) in found.items()}
     # Pixels: 2 x 64^2 + 2 x 96^2 + 2 x 128^2 = 3.6 epochs at 128.
-    assert (lengths["epochs"], lengths["pixels"]) == (6, 4)
+    assert (lengths["fixed-same-epochs"], lengths["fixed-same-pixels"]) == (6, 4)
 
 
 def test_a_rate_from_the_finder_is_said_with_its_reason(show: Show, workspace: Workspace) -> None:
     recipe = changed_stage(0, lr="finder")
     run = fake_run(workspace, "running", recipe=recipe, share=0.3, identity=living())
     told(run, "chosen", stage=0, name="lr", value=0.0042, reason="the finder's valley")
-    assert "Stage 1: rate 4.2e-3 (the finder's valley)." in _texts(show(run))
+    assert "Stage 1: rate 4.2e-3 (the finder's valley)." in reads(show(run))
 
 
 def test_of_two_choices_of_one_thing_the_last_is_shown(show: Show, workspace: Workspace) -> None:
     run = fake_run(workspace, "running", share=0.3, identity=living())
     for parts in (16, 8):
         told(run, "chosen", stage=0, name="micro", value=parts, reason="memory ran out")
-    said = _texts(show(run))
+    said = reads(show(run))
     assert "taken in parts of 8 (memory ran out)" in said
     assert "parts of 16" not in said
 
@@ -164,7 +140,7 @@ def test_what_a_run_was_started_with_is_said_once(show: Show, workspace: Workspa
     file = run.events / "0.jsonl"
     more = '"weights": "random, from the seed 0", "stages": {"0": {"batch_size": 48}}, "device"'
     file.write_text(file.read_text().replace('"device"', more, 1))
-    said = _texts(show(run))
+    said = reads(show(run))
     words = "On cpu in fp32; 2 threads; first weights: random, from the seed 0; "
     assert said.count(f"{words}batch by memory: 48 in stage 1.") == 1
 
@@ -210,17 +186,17 @@ def with_scores(workspace: Workspace, **more: Any) -> RunFolder:
 
 
 def test_the_balanced_error_stands_beside_the_error(show: Show, workspace: Workspace) -> None:
-    said = _texts(show(with_scores(workspace)))
+    said = reads(show(with_scores(workspace)))
     assert "With every class counted alike (balanced error): 25.0\u202f%." in said
 
 
 def test_the_second_labels_score_is_said(show: Show, workspace: Workspace) -> None:
     run = with_scores(workspace, second_own={"error_rate": 0.3}, second_final={"error_rate": 0.3})
-    assert "Variety: 30.0\u202f% wrong." in _texts(show(run))
+    assert "Variety: 30.0\u202f% wrong." in reads(show(run))
 
 
 def test_averaged_weights_and_a_kept_epoch_are_said(show: Show, workspace: Workspace) -> None:
-    said = _texts(show(with_scores(workspace, weights="ema", kept_epoch=0)))
+    said = reads(show(with_scores(workspace, weights="ema", kept_epoch=0)))
     assert "Weights of epoch 1 of 2, chosen on these images: the score is too good." in said
     assert "Scored: the running average of the weights (0.99 of the old one kept" in said
 
@@ -265,13 +241,13 @@ def test_train_on_takes_a_quarter_of_what_the_finder_chose(workspace: Workspace)
 
 
 def test_only_a_finished_run_offers_to_train_on(show: Show, workspace: Workspace) -> None:
-    assert "Train on" in _buttons(show(fake_run(workspace, "finished")))
-    assert "Train on" not in _buttons(show(fake_run(workspace, "failed", share=0.3)))
+    assert "Train on" in buttons(show(fake_run(workspace, "finished")))
+    assert "Train on" not in buttons(show(fake_run(workspace, "failed", share=0.3)))
 
 
 def test_a_diverged_run_is_changed_before_it_is_continued(show: Show, workspace: Workspace) -> None:
     words = {"message": "Training diverged.", "fix": "Lower the stage's learning rate."}
-    assert _primary(show(fake_run(workspace, "failed", share=0.3, **words))) == ["Clone and change"]
+    assert primary(show(fake_run(workspace, "failed", share=0.3, **words))) == ["Clone and change"]
 
 
 def test_a_finished_run_lists_the_epochs_that_it_ran(workspace: Workspace) -> None:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_runs import N_TRAIN, eight_epochs, fake_run, grow, living
-from streamlit.testing.v1 import AppTest
+from runs_page import Show, buttons, markdown, opener, primary, texts
 
 from lab.jobs.client import StatusRow
 from lab.runs.events import EventWriter
-from lab.runs.folder import RunFolder, all_runs
+from lab.runs.folder import all_runs
 from lab.schedules.plan import make_plan
 from lab.ui import watch
 from lab.ui.epoch_table import plain_table
-from lab.ui.run_actions import baselines_of, delete_run
+from lab.ui.experiment_more import baselines_of
+from lab.ui.run_actions import delete_run
 from lab.ui.run_cache import snapshot
 from lab.ui.run_list import library_table
 from lab.workspace import Workspace
-
-PAGE = Path(__file__).resolve().parents[1] / "pages" / "runs.py"
-Show = Callable[..., AppTest]
 
 
 @pytest.fixture
@@ -33,38 +30,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def show(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Show:
-    """Open the page; nothing is started in the background."""
-    monkeypatch.setenv("LAB_WORKSPACE", str(workspace.root))
-    for module in ("client", "status"):
-        monkeypatch.setattr(f"lab.jobs.{module}.ensure_supervisor", lambda *_: None)
-
-    def opened(run: RunFolder | str | None = None, **state: Any) -> AppTest:
-        page = AppTest.from_file(str(PAGE), default_timeout=30)
-        if run is not None:
-            page.query_params["run"] = run if isinstance(run, str) else run.id
-        for key, value in state.items():
-            page.session_state[key] = value
-        return page.run()
-
-    return opened
-
-
-def _texts(page: AppTest) -> str:
-    """Everything said, as it reads: without the escapes that keep it plain text."""
-    return _markdown(page).replace("\\", "")
-
-
-def _markdown(page: AppTest) -> str:
-    parts = [*page.markdown, *page.caption, *page.error, *page.warning, *page.info]
-    return "\n".join(str(part.value) for part in parts)
-
-
-def _buttons(page: AppTest) -> dict[str, Any]:
-    return {button.label: button for button in page.button}
-
-
-def _primary(page: AppTest) -> list[str]:
-    return [button.label for button in page.button if button.proto.type == "primary"]
+    return opener(workspace, monkeypatch)
 
 
 # The page
@@ -74,7 +40,7 @@ def test_an_empty_workspace_says_what_to_do_next(show: Show) -> None:
     page = show()
     assert not page.exception
     assert "No run yet" in page.info[0].value
-    assert _primary(page) == ["Go to the demo"]
+    assert primary(page) == ["Go to the demo"]
 
 
 def test_a_running_run_shows_where_it_is_and_offers_to_stop(
@@ -83,9 +49,9 @@ def test_a_running_run_shows_where_it_is_and_offers_to_stop(
     fake_run(workspace, "running", share=0.62, identity=living())
     page = show()
     assert not page.exception
-    assert "Stage 2 of 3 at 96" in _texts(page)
-    assert {"Stop now", "Stop after this stage"} <= set(_buttons(page))
-    assert _primary(page) == []
+    assert "Stage 2 of 3 at 96" in texts(page)
+    assert {"Stop now", "Stop after this stage"} <= set(buttons(page))
+    assert primary(page) == []
 
 
 def test_a_running_run_is_chosen_before_a_newer_finished_one(
@@ -113,16 +79,16 @@ def test_a_link_to_a_run_that_is_gone_opens_another_one(show: Show, workspace: W
 def test_stop_now_leaves_a_wish_for_the_worker(show: Show, workspace: Workspace) -> None:
     run = fake_run(workspace, "running", share=0.3, identity=living())
     page = show(run)
-    _buttons(page)["Stop now"].click().run()
+    buttons(page)["Stop now"].click().run()
     assert run.wish() == "stop"
 
 
 def test_stop_after_this_stage_can_be_taken_back(show: Show, workspace: Workspace) -> None:
     run = fake_run(workspace, "running", share=0.3, identity=living())
     page = show(run)
-    _buttons(page)["Stop after this stage"].click().run()
+    buttons(page)["Stop after this stage"].click().run()
     assert run.wish() == "stop_after_stage"
-    _buttons(page)["Keep going"].click().run()
+    buttons(page)["Keep going"].click().run()
     assert run.wish() == ""
 
 
@@ -130,23 +96,23 @@ def test_a_failed_run_shows_the_message_and_its_remedy(show: Show, workspace: Wo
     words = {"message": "Memory ran out.", "fix": "Lower the batch size, then clone."}
     page = show(fake_run(workspace, "failed", share=0.3, **words))
     assert page.error[0].value == "**Memory ran out.** Lower the batch size, then clone."
-    assert _primary(page) == ["Clone and change"]
+    assert primary(page) == ["Clone and change"]
 
 
 def test_a_lost_run_is_continued_by_one_click(show: Show, workspace: Workspace) -> None:
     run = fake_run(workspace, "running", share=0.5)  # no such process
     page = show(run)
     assert "is gone" in page.error[0].value
-    assert _primary(page) == ["Continue"]
-    _buttons(page)["Continue"].click().run()
+    assert primary(page) == ["Continue"]
+    buttons(page)["Continue"].click().run()
     assert not page.exception
-    assert "Take out of the queue" in _buttons(page)
+    assert "Take out of the queue" in buttons(page)
 
 
 def test_a_waiting_run_says_its_turn(show: Show, workspace: Workspace) -> None:
     page = show(fake_run(workspace, "queued", owner="ben"))
     assert not page.exception
-    assert "It is next." in _texts(page)
+    assert "It is next." in texts(page)
 
 
 def test_a_finished_run_shows_forecast_and_guess_beside_the_result(
@@ -154,15 +120,15 @@ def test_a_finished_run_shows_forecast_and_guess_beside_the_result(
 ) -> None:
     guess = {"progressive": 0.1, "fixed": 0.2}
     page = show(fake_run(workspace, "finished", forecast_s=41.0, prediction=guess))
-    assert "Forecast 0:41, took 0:28" in _texts(page)
-    assert "10.0\u202f% wrong; it came to" in _texts(page)
+    assert "Forecast 0:41, took 0:28" in texts(page)
+    assert "10.0\u202f% wrong; it came to" in texts(page)
 
 
 def test_one_click_queues_the_fixed_size_baseline(show: Show, workspace: Workspace) -> None:
     run = fake_run(workspace, "finished", owner="ana")
     page = show(run)
-    assert _primary(page) == ["Run the fixed-size baseline"]
-    _buttons(page)["Run the fixed-size baseline"].click().run()
+    assert primary(page) == ["Run the fixed-size baseline"]
+    buttons(page)["Run the fixed-size baseline"].click().run()
     assert not page.exception
     (baseline,) = (other for other in all_runs(workspace) if other.id != run.id)
     assert [stage.size for stage in baseline.recipe().stages] == [128]
@@ -177,7 +143,7 @@ def test_a_finished_run_with_an_opponent_leads_to_the_comparison(
 ) -> None:
     run = fake_run(workspace, "finished", experiment="e")
     fake_run(workspace, "finished", experiment="e")
-    assert _primary(show(run)) == ["Compare"]
+    assert primary(show(run)) == ["Compare"]
 
 
 def test_a_finished_run_leads_to_an_opponent_that_still_trains(
@@ -186,9 +152,9 @@ def test_a_finished_run_leads_to_an_opponent_that_still_trains(
     run = fake_run(workspace, "finished", experiment="e")
     other = fake_run(workspace, "running", share=0.4, identity=living(), experiment="e")
     page = show(run)
-    (label,) = _primary(page)
+    (label,) = primary(page)
     assert label.startswith("Watch ")
-    _buttons(page)[label].click().run()
+    buttons(page)[label].click().run()
     assert page.selectbox(key="runs.run").value == other.id
 
 
@@ -222,15 +188,14 @@ def test_a_hostile_name_never_becomes_markup(show: Show, workspace: Workspace) -
     run = fake_run(workspace, "finished", recipe=recipe, experiment="e")
     fake_run(workspace, "running", recipe=recipe, share=0.3, identity=living(), experiment="e")
     for page in (show(run), show()):
-        assert "<img" not in _markdown(page).replace("\\<", "")
+        assert "<img" not in markdown(page).replace("\\<", "")
         assert all("[a](" not in button.label.replace("\\[", "") for button in page.button)
 
 
 def test_tags_and_notes_are_kept_with_the_run(show: Show, workspace: Workspace) -> None:
     run = fake_run(workspace, "finished", tags=["old"], owner="ana")
     page = show(run, **{"runs.words": True})
-    page.text_area[0].set_value("It was worth it.")
-    _buttons(page)["Save"].click().run()
+    page.text_area[0].set_value("It was worth it.").run()
     assert run.meta()["notes"] == "It was worth it."
     assert run.meta()["tags"] == ["old"]
     assert run.meta()["owner"] == "ana"
@@ -243,7 +208,7 @@ def test_the_search_box_narrows_the_list(show: Show, workspace: Workspace) -> No
     page.text_input(key="runs.search").set_value("leaves noon").run()
     assert page.dataframe[-1].value["name"].tolist() == ["Leaves at noon"]
     page.text_input(key="runs.search").set_value("dogs").run()
-    assert "No run fits" in _texts(page)
+    assert "No run fits" in texts(page)
 
 
 def test_a_run_that_trains_cannot_be_deleted(workspace: Workspace) -> None:
@@ -256,7 +221,7 @@ def test_a_run_that_trains_cannot_be_deleted(workspace: Workspace) -> None:
 def test_a_deleted_run_is_gone_from_the_page(show: Show, workspace: Workspace) -> None:
     run = fake_run(workspace, "finished")
     page = show(run)
-    _buttons(page)["Delete for good"].click().run()
+    buttons(page)["Delete for good"].click().run()
     assert not page.exception
     assert "No run yet" in page.info[0].value
     assert not run.path.exists()
@@ -380,7 +345,9 @@ def test_baselines_are_matched_by_time_pixels_and_epochs(workspace: Workspace) -
     seen = snapshot(fake_run(workspace, "finished"))
     found = {kind: recipe.total_epochs for kind, (_, recipe) in baselines_of(seen).items()}
     # Pixels: 4 x 64^2 + 2 x 96^2 + 2 x 128^2 = 4.1 epochs at 128. Time: 28.2 s at 6.3 s an epoch.
-    assert found == {"time": 4, "pixels": 4, "epochs": 8}
+    # FixRes: all 8. Small only: 8 at 64 px.
+    lengths = {"fixed-same-time": 4, "fixed-same-pixels": 4, "fixed-same-epochs": 8}
+    assert found == {**lengths, "small-only": 8, "fixres": 8}
 
 
 def test_exports_hold_numbers_and_safe_names(workspace: Workspace) -> None:

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from streamlit.testing.v1 import AppTest
 
+from lab.analysis.run_curves import curve
 from lab.errors import Problem
 from lab.recipe.model import recipe_from
 from lab.schedules.plan import Plan, make_plan
@@ -177,10 +178,13 @@ def _all_charts() -> Iterator[dict]:
         for what in ("loss", "error", "lr", "size"):
             yield charts.live_curves(_epochs(2), _steps(11), axis, what)
             yield charts.live_curves(pd.DataFrame(), pd.DataFrame(), axis, what, log_y=True)
-    for y in ("error", "accuracy", "valid_loss", "train_loss", "images_per_s", "lr"):
-        for x in ("epoch", "time", "pixels"):
-            yield charts.compare_curves([("one", _epochs(3)), ("none", _epochs(0))], x, y)
-    yield charts.compare_curves([], "epoch", "error")
+    for y in ("error", "valid_loss", "train_loss", "lr"):
+        for x in ("epoch", "step", "time", "pixels", "flops"):
+            curves = [charts.Curve(name, name, 0, curve(_epochs(n), _steps(0), x, y))
+                      for name, n in (("one", 3), ("none", 0))]  # fmt: skip
+            strip = charts.Strip("one", 0, ((0.0, 3.0, "64 px", "#a9cf5a"),))
+            yield charts.method_curves(curves, [], [strip], x, y, log_y=y == "lr")
+    yield charts.method_curves([], [], [], "epoch", "error")
     points = [charts.CostPoint("a", 60, 0.1, 0.08, 0.13), charts.CostPoint("b", 9, 0.2)]
     yield charts.error_against_cost(points)
     yield charts.error_against_cost([], "pixels")
@@ -254,7 +258,11 @@ def test_points_stay_where_they_are_while_a_curve_grows() -> None:
 
 def test_names_cannot_become_markup() -> None:
     assert safe('<a href="javascript:x">&') == '&lt;a href="javascript:x"&gt;&amp;'
-    text = json.dumps(plain(charts.compare_curves([("<img src=x>", _epochs(1))], "epoch", "error")))
+    table = curve(_epochs(1), _steps(0), "epoch", "error")
+    hostile = charts.Curve("<img src=y>", "<img src=x>", 0, table)
+    figure = charts.method_curves([hostile], [], [], "epoch", "error")
+    text = json.dumps(plain(figure["data"]))  # the words for readers go in as text
+    assert "<img" not in text
     assert '"name": "&lt;img src=x&gt;"' in text
 
 

@@ -4,30 +4,40 @@
     final_table([a, b]);  recipe_differences({"one": recipe, "two": other})
 
 What counts is the last stage at the final size, from the stored predictions: nothing is run again.
+Methods, which are several seeds of a recipe, are compared in lab.analysis.methods.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lab.analysis.curves import run_summary, size_label
-from lab.analysis.metrics import log_losses
-from lab.analysis.significance import Paired, error_difference, mean_difference, rate_interval
+from lab.analysis.curves import epochs_frame, run_summary, size_label
+from lab.analysis.groups import method_key
+from lab.analysis.metrics import log_losses, scores
+from lab.analysis.significance import (
+    Paired,
+    balanced_difference,
+    error_difference,
+    mean_difference,
+    rate_interval,
+)
+from lab.analysis.verdict import LEVEL, Comparison, corrected, judged, verdict
 from lab.errors import LabError
 from lab.recipe.model import Recipe
+from lab.runs.events import read_events
 from lab.runs.folder import RunFolder
 
-LEVEL = 0.05
-_BETTER = {
-    "error_rate": "makes fewer errors",
-    "log_loss": "gives the true class more probability (log loss)",
-}
+__all__ = [
+    "LEVEL", "Comparison", "Predictions", "compare_pair", "compare_runs", "corrected",
+    "final_predictions", "final_table", "recipe_differences", "verdict", "why_not",
+]  # fmt: skip
 WORDS = frozenset({"name", "notes", "preset", "schema_version"})  # no part of what a run does
 
 
@@ -44,34 +54,18 @@ class Predictions:
     item: np.ndarray
     target: np.ndarray
     probs: np.ndarray
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One score of a pair. `difference` is a - b: above zero, b is better. Where the two cannot be
-    compared, the numbers are None and `verdict` says why."""
-
-    a: str
-    b: str
-    metric: str
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    n: int
-    verdict: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+    split: str = ""  # how the data were divided, as the recipe says it
+    method: str = ""  # groups.method_key: what it shares with other seeds
+    seed: int = 0
 
 
 def compare_runs(runs: Sequence[RunFolder], seed: int = 0) -> list[Comparison]:
-    """Error rate and log loss of every pair. LabError for fewer than two, or unscored ones."""
+    """All scores of every pair, corrected for their number. LabError for fewer than two, or
+    unscored ones."""
     if len({run.id for run in runs}) < 2:
         raise LabError("A comparison needs two different runs.", "Name at least two.")
     found = [final_predictions(run) for run in runs]
-    return [row for a, b in combinations(found, 2) for row in compare_pair(a, b, seed)]
+    return corrected(row for a, b in combinations(found, 2) for row in compare_pair(a, b, seed))
 
 
 def final_predictions(run: RunFolder) -> Predictions:
@@ -90,10 +84,10 @@ def final_predictions(run: RunFolder) -> Predictions:
             f"The predictions of run {run.id} cannot be read ({file.name}).",
             f"Make them again: python -m lab evaluate {run.id}",
         ) from error
-    order = np.argsort(item, kind="stable")
+    order, recipe = np.argsort(item, kind="stable"), run.recipe()
     return Predictions(
         run.id,
-        run.recipe().name or run.id,
+        recipe.name or run.id,
         stages[-1],
         (height, width),
         tuple(info["model"]["classes"]),
@@ -101,11 +95,15 @@ def final_predictions(run: RunFolder) -> Predictions:
         item[order],
         target[order],
         probs[order],
+        json.dumps(recipe.dataset.split.model_dump(mode="json"), sort_keys=True),
+        method_key(recipe, run),
+        recipe.seed,
     )
 
 
 def compare_pair(a: Predictions, b: Predictions, seed: int = 0) -> list[Comparison]:
-    """Error rate and log loss; one row without numbers where the two cannot be compared."""
+    """Error rate, log loss and balanced error; one row without numbers where the two cannot be
+    compared. Not corrected: `corrected` does that for all the pairs that are shown."""
     refusal = why_not(a, b)
     if refusal:
         return [Comparison(a.run, b.run, "error_rate", None, None, None, None, 0, refusal)]
@@ -114,64 +112,81 @@ def compare_pair(a: Predictions, b: Predictions, seed: int = 0) -> list[Comparis
     results = {
         "error_rate": error_difference(*right, seed=seed),
         "log_loss": mean_difference(*losses, seed=seed),
+        "balanced_error": balanced_difference(*right, a.target, seed=seed),
     }
-    return [_row(a, b, metric, result) for metric, result in results.items()]
+    values = [scores(found.probs, found.target) for found in (a, b)]
+    rows = [_row(a, b, metric, found, values) for metric, found in results.items()]
+    only = {
+        "only_a": int((~right[0] & right[1]).sum()),
+        "only_b": int((right[0] & ~right[1]).sum()),
+    }
+    rows[0] = replace(rows[0], **only)
+    return [judged(row, row.p, 1) for row in rows]  # type: ignore[arg-type]
+
+
+def _row(
+    a: Predictions, b: Predictions, metric: str, found: Paired, values: Sequence[dict[str, float]]
+) -> Comparison:
+    numbers = (found.difference, found.low, found.high, found.p, found.n)
+    alike = bool(a.method) and a.method == b.method and a.seed != b.seed
+    return Comparison(
+        a.run, b.run, metric, *numbers, "", name_a=a.name, name_b=b.name,
+        value_a=values[0][metric], value_b=values[1][metric], same_recipe=alike, note=caution(a, b),
+    )  # fmt: skip
 
 
 def why_not(a: Predictions, b: Predictions) -> str:
-    """Why two runs cannot be compared image by image, in words; "" where they can."""
+    """Why two runs cannot be compared image by image, and what then does not hold; "" where they
+    can."""
+    unlike = _unlike(a, b)
+    if not unlike:
+        return ""
+    return (
+        f"Not comparable: {'; '.join(unlike)}. Differences of their errors, the paired tests and "
+        "the saved time do not hold; the curves may still be looked at, each by itself. Give both "
+        "the same data, split, classes and final size."
+    )
+
+
+def _unlike(a: Predictions, b: Predictions) -> list[str]:
+    """What differs between the two, all of it."""
+    found = []
     if a.classes != b.classes:
-        return "Not comparable: they tell different classes apart."
-    if a.fingerprint and b.fingerprint and a.fingerprint != b.fingerprint:
-        return "Not comparable: they were trained and scored on different data."
-    if len(a.item) != len(b.item):
-        return (
-            f"Not comparable: scored on different images ({len(a.item)} and {len(b.item)}). "
-            "Give both the same data and the same split."
+        found.append("they tell different classes apart")
+    other_data = bool(a.fingerprint and b.fingerprint) and a.fingerprint != b.fingerprint
+    if other_data:
+        found.append("they were trained and scored on different data")
+    else:
+        found += _other_images(a, b)
+    if a.size != b.size:
+        sizes = " and ".join(size_label(found.size) for found in (a, b))
+        found.append(f"they were scored at different sizes ({sizes} px)")
+    return found
+
+
+def _other_images(a: Predictions, b: Predictions) -> list[str]:
+    if np.array_equal(a.item, b.item):
+        same = np.array_equal(a.target, b.target)
+        return [] if same else ["scored on different images, or on other labels of them"]
+    shared = len(np.intersect1d(a.item, b.item))
+    counts = f"{len(a.item)} and {len(b.item)}"
+    words = f"scored on different images ({counts})"
+    if shared:
+        words += (
+            f", of which only {shared} are the same, and on these one run may have been trained: "
+            "the data were divided in another way"
         )
-    if not (np.array_equal(a.item, b.item) and np.array_equal(a.target, b.target)):
+    return [f"{words}, so that the luck of the draw and the model cannot be told apart"]
+
+
+def caution(a: Predictions, b: Predictions) -> str:
+    """What to know of two runs that can be compared; mostly nothing."""
+    if a.split and b.split and a.split != b.split:
         return (
-            "Not comparable: scored on different images, so luck of the draw and model cannot be "
-            "told apart. Give both the same data and the same split."
+            "They are scored on the same images, but their data were divided by different rules: "
+            "the training images may differ too."
         )
     return ""
-
-
-def _row(a: Predictions, b: Predictions, metric: str, found: Paired) -> Comparison:
-    numbers = (found.difference, found.low, found.high, found.p, found.n)
-    return Comparison(a.run, b.run, metric, *numbers, verdict(a.name, b.name, metric, found))
-
-
-def verdict(a: str, b: str, metric: str, found: Paired) -> str:
-    """One plain sentence on two models. It is about these two models, not about their methods."""
-    a, b = (a, b) if a != b else (f"{a} (first)", f"{b} (second)")
-    if found.p >= LEVEL:
-        return (
-            f"{a} and {b}: these two models do not differ measurably on these {found.n} images "
-            f"({_shown(metric, found)}). Not enough evidence is not proof that they are equal."
-        )
-    better, worse = (b, a) if found.difference > 0 else (a, b)
-    what = (
-        "makes fewer errors" if metric == "error_rate" else "gives the true class more probability"
-    )
-    return (
-        f"{better} {what} than {worse} on these {found.n} images ({_shown(metric, found)}). "
-        "Another seed may tell otherwise: this is about these two models."
-    )
-
-
-def _shown(metric: str, found: Paired) -> str:
-    scale, unit, digits = (100, " points", 1) if metric == "error_rate" else (1, "", 3)
-    sign = 1 if found.difference >= 0 else -1
-    low, high = sorted((sign * found.low, sign * found.high))
-    label = "error" if metric == "error_rate" else "log loss"
-    size = f"{abs(found.difference) * scale:.{digits}f}{unit}"
-    between = f"{low * scale:.{digits}f} to {high * scale:.{digits}f}"
-    return f"{size} of {label}, 95 % interval {between}, p = {_p(found.p)}"
-
-
-def _p(p: float) -> str:
-    return "below 0.001" if p < 0.001 else f"{p:.3f}".rstrip("0").rstrip(".")
 
 
 def final_table(runs: Sequence[RunFolder]) -> pd.DataFrame:
@@ -185,9 +200,16 @@ def final_table(runs: Sequence[RunFolder]) -> pd.DataFrame:
         last = summary["stages"][-1] if summary["stages"] else {}
         size = size_label(last["final_size"]) if last else ""
         shown = ("run", "name", "status", "seed", "model", "epochs", "seconds", "train_seconds")
-        row = {key: summary[key] for key in (*shown, "pixels")}
+        row = {key: summary[key] for key in (*shown, "pixels")} | _operations(run)
         rows.append({**row, "size": size, **scores, "error_low": low, "error_high": high})
     return pd.DataFrame(rows)
+
+
+def _operations(run: RunFolder) -> dict[str, float | None]:
+    """Operations and joules of the training; None where the run did not note them."""
+    epochs = epochs_frame(read_events(run))
+    known = {name: epochs[name].dropna() for name in ("flops", "energy_j")}
+    return {name: float(values.iloc[-1]) if len(values) else None for name, values in known.items()}
 
 
 def recipe_differences(recipes: Mapping[str, Recipe]) -> pd.DataFrame:

@@ -54,7 +54,7 @@ class TimeMatch:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**asdict(self), "ratio": self.ratio}
+        return {"kind": "same-time", **asdict(self), "ratio": self.ratio, "verdict": self.words}
 
 
 def time_matches(runs: Sequence[RunFolder]) -> list[TimeMatch]:

@@ -9,14 +9,13 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from lab.cli import finder, models
+from lab.cli import experiment, finder, library, models, report, scoring
 from lab.cli.setting import DONE, FAILED, STOPPED, WRONG, Setting, common, run_of
-from lab.cli.terminal import Terminal, minutes, percent
+from lab.cli.terminal import Terminal
 from lab.errors import LabError, Stopped
 
 
@@ -116,10 +115,6 @@ def train(setting: Setting, preset, file, baseline, of, data, settings, name, se
 
     workspace, reference = setting.workspace, None
     if baseline:
-        if baseline not in training.KINDS:
-            raise LabError(
-                f"There is no baseline {baseline!r}.", f"Use {', '.join(training.KINDS)}."
-            )
         reference = run_of(workspace, of)
         recipe = training.changed(
             training.baseline_of(baseline, reference), data, settings, name, seed
@@ -169,27 +164,6 @@ def stop(setting: Setting, run: str, after_stage: bool) -> None:
 
 @commands.command()
 @common
-@click.option("--limit", type=int, help="Only the newest.")
-@click.pass_obj
-def runs(setting: Setting, limit: int | None) -> None:
-    """List the runs, newest first."""
-    from lab.runs.index import list_runs
-
-    found = list_runs(setting.workspace, limit=limit)
-    for row in found:
-        setting.out.line({"run": row.id, **asdict(row)})
-    cells = [
-        (row.id, row.name, row.status, row.preset, percent(row.error_rate), minutes(row.seconds))
-        for row in found
-    ]
-    if not found:
-        setting.out.say("There are no runs here yet. Start one: python -m lab train --preset quick")
-        return
-    setting.out.table(("run", "name", "status", "preset", "error", "time"), cells)
-
-
-@commands.command()
-@common
 @click.pass_obj
 def rebuild(setting: Setting) -> None:
     """Make the index of runs anew from their folders."""
@@ -203,4 +177,10 @@ def rebuild(setting: Setting) -> None:
 for command in (models.data, models.evaluate, models.tta, models.compare, models.predict):
     commands.add_command(command)
 commands.add_command(models.export)
+commands.add_command(experiment.experiment)
 commands.add_command(finder.lr_find)
+commands.add_command(report.report)
+for command in (scoring.test_sizes, scoring.ensemble):
+    commands.add_command(command)
+for command in library.COMMANDS:
+    commands.add_command(command)

@@ -21,7 +21,7 @@ from lab.cli.terminal import (
     percent,
 )
 from lab.errors import LabError
-from lab.recipe.baselines import BASELINES, fixed_same_time
+from lab.recipe.baselines import SAME_TIME, baseline
 from lab.recipe.check import check, errors_of
 from lab.recipe.facts import Facts
 from lab.recipe.model import Recipe, load_recipe, with_settings
@@ -33,8 +33,6 @@ from lab.runs.status import standing, supervision
 from lab.workspace import Workspace
 
 DONE, FAILED, STOPPED = 0, 1, 75
-SAME_TIME = "fixed-same-time"
-KINDS = (*BASELINES, SAME_TIME)
 
 
 def recipe_of(
@@ -69,14 +67,15 @@ def changed(
 def baseline_of(kind: str, run: RunFolder) -> Recipe:
     """The matched baseline of a run. `fixed-same-time` needs the run to be finished."""
     if kind != SAME_TIME:
-        return BASELINES[kind](run.recipe())
+        return baseline(kind, run.recipe())
     from lab.analysis.curves import epochs_frame
 
     epochs = epochs_frame(read_events(run))
     if standing(run).status != "finished" or not len(epochs):
         raise LabError(f"{run.id} is not finished: its time is not known.", "Finish it first.")
     last = epochs[epochs["stage"] == epochs["stage"].iloc[-1]]["seconds"]
-    return fixed_same_time(run.recipe(), float(last.median()), float(epochs["seconds"].sum()))
+    about = round(float(epochs["seconds"].sum()) / float(last.median()))
+    return baseline(SAME_TIME, run.recipe(), run.id, about)
 
 
 def start(

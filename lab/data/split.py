@@ -4,7 +4,8 @@
 
 Which part a picture falls into is decided by a hash of (seed, file name): the same on every machine
 and with every version of numpy, and pictures added later hardly move the others. Pictures that are
-byte for byte the same always fall into one part.
+byte for byte the same always fall into one part. With `test_seed` the locked part stays the same
+whatever `seed` divides the rest by.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ def _cut(
     groups = labels if split.stratified else np.where(labels >= 0, 0, -1)
     whole = np.bincount(groups[part == TRAIN], minlength=1)
     if not given and split.test_fraction:
-        _take(part, groups, order, TEST, _quotas(whole, split.test_fraction))
+        locked = order if split.test_seed is None else _order(items, split.test_seed)
+        _take(part, groups, locked, TEST, _quotas(whole, split.test_fraction))
     if split.method == "kfold":
         _fold(part, groups, order, split)
     elif not (part == VALID).any():

@@ -44,6 +44,11 @@ class Split(Part):
     folds: int = field(5, ge=2, le=50, help="Number of parts for kfold.")
     fold: int = field(0, ge=0, le=49, help="Which part validates, from 0.")
     seed: int = field(0, ge=0, help="Seed of the division. Not the seed of the training.")
+    test_seed: int | None = field(
+        None, ge=0,
+        help="Seed of the locked test part; none: the division's own. Keep it while another seed "
+        "divides the rest anew, so that no ensemble member has seen it.",
+    )  # fmt: skip
 
 
 class DataSpec(Part):

@@ -161,5 +161,16 @@ def _create_jobs(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE marks (name TEXT PRIMARY KEY)")
 
 
+def _add_library(db: sqlite3.Connection) -> None:
+    """What a library searches and asks. Without a stamp every folder is read again, once."""
+    for column in (
+        "notes TEXT DEFAULT ''",
+        "archived INTEGER DEFAULT 0",
+        "refers TEXT DEFAULT '[]'",
+    ):
+        db.execute(f"ALTER TABLE runs ADD COLUMN {column}")
+    db.execute("UPDATE runs SET stamp = ''")
+
+
 # The schema's version is the number of steps taken: append, never edit.
-MIGRATIONS = [_create_runs, _create_jobs]
+MIGRATIONS = [_create_runs, _create_jobs, _add_library]

@@ -44,6 +44,9 @@ class RunRow:
     seconds: float = 0.0  # training and validation of all epochs that count
     epochs: int = 0
     total_epochs: int = 0
+    notes: str = ""  # a person's, then the recipe's
+    archived: bool = False
+    refers: tuple[tuple[str, str], ...] = ()  # (baseline_of | same_time_as | weights, run id)
 
 
 def list_runs(
@@ -52,11 +55,12 @@ def list_runs(
     owner: str | None = None,
     experiment: str | None = None,
     status: str | None = None,
+    archived: bool | None = None,
     limit: int | None = None,
 ) -> list[RunRow]:
-    """Runs, newest first, up to date."""
+    """Runs, newest first, up to date. Archived ones are among them unless `archived` is False."""
     refresh(workspace)
-    wanted = {"owner": owner, "experiment": experiment, "status": status}
+    wanted = {"owner": owner, "experiment": experiment, "status": status, "archived": archived}
     wanted = {key: value for key, value in wanted.items() if value is not None}
     where = " AND ".join(f"{key} = :{key}" for key in wanted) or "1"
     query = f"SELECT * FROM runs WHERE {where} ORDER BY id DESC LIMIT {int(limit or -1)}"
@@ -130,7 +134,7 @@ def _row_from(run: RunFolder) -> RunRow:
         **columns,
         owner=meta.get("owner", ""),
         experiment=meta.get("experiment", ""),
-        tags=tuple(meta.get("tags", ())),
+        tags=_tags(meta),
         status=now.status,
         message=now.message,
         attempt=now.attempt,
@@ -140,7 +144,26 @@ def _row_from(run: RunFolder) -> RunRow:
         error_rate=scores.get("error_rate"),
         seconds=sum(event.get("seconds") or 0.0 for event in epochs),
         epochs=len(epochs),
+        notes="\n".join(str(said["notes"]) for said in (meta, recipe) if said.get("notes")),
+        archived=bool(meta.get("archived")),
+        refers=_refers(recipe, meta),
     )
+
+
+def _tags(meta: dict[str, Any]) -> tuple[str, ...]:
+    tags = meta.get("tags", ())
+    return tuple(map(str, tags)) if isinstance(tags, list | tuple) else ()
+
+
+def _refers(recipe: dict[str, Any], meta: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The runs that this one leans on, and how."""
+    model = recipe.get("model", {})
+    found = {
+        "baseline_of": meta.get("baseline_of"),
+        "same_time_as": recipe.get("same_time_as"),
+        "weights": model.get("run") if model.get("weights") == "run" else "",
+    }
+    return tuple((how, str(run_id)) for how, run_id in found.items() if run_id)
 
 
 def _recipe_columns(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -226,11 +249,19 @@ def _changed(path: str) -> int:
 def _store(db: sqlite3.Connection, rows: list[tuple[str, RunRow]], gone: list[tuple[str]]) -> None:
     columns = ["stamp", *(field.name for field in fields(RunRow))]
     places = ", ".join(f":{column}" for column in columns)
-    values = [{**asdict(row), "stamp": stamp, "tags": json.dumps(row.tags)} for stamp, row in rows]
+    values = [{**asdict(row), "stamp": stamp, **_as_text(row)} for stamp, row in rows]
     db.executemany(f"REPLACE INTO runs ({', '.join(columns)}) VALUES ({places})", values)
     db.executemany("DELETE FROM runs WHERE id = ?", gone)
 
 
+def _as_text(row: RunRow) -> dict[str, str]:
+    """The columns that hold lists."""
+    return {name: json.dumps(getattr(row, name)) for name in ("tags", "refers")}
+
+
 def _row_of(found: sqlite3.Row) -> RunRow:
-    values = {field.name: found[field.name] for field in fields(RunRow)}
-    return RunRow(**{**values, "tags": tuple(json.loads(values["tags"]))})
+    values = dict(found)
+    del values["stamp"]
+    values["tags"] = tuple(json.loads(values["tags"]))
+    values["refers"] = tuple(map(tuple, json.loads(values["refers"])))
+    return RunRow(**{**values, "archived": bool(values["archived"])})

@@ -61,7 +61,12 @@ def arm_seconds(design: Design, facts_of: FactsOf) -> dict[str, float | None]:
     return found
 
 
-def total_seconds(design: Design, seconds: Mapping[str, float | None]) -> float | None:
-    """All runs one after the other; None where an arm's time is not known."""
+def total_seconds(
+    design: Design, seconds: Mapping[str, float | None], done: int = 0
+) -> float | None:
+    """All runs one after the other, less `done` references that are there already; None where an
+    arm's time is not known."""
     each = [seconds.get(arm.name) for arm in design.arms]
-    return None if None in each else len(design.seeds) * sum(each)
+    if None in each:
+        return None
+    return len(design.seeds) * sum(each) - done * (seconds.get(REFERENCE) or 0.0)

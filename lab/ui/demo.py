@@ -55,7 +55,8 @@ def latest_demo(workspace: Workspace, rows: Sequence[RunRow]) -> DemoResult | No
     metas = {row.id: RunFolder(workspace.run(row.id)).meta() for row in mine}
     found: dict[str, RunRow] = {}
     for row in mine:
-        found["fixed" if metas[row.id].get("role") == "baseline" else "progressive"] = row
+        role = "fixed" if metas[row.id].get("role") == "baseline" else "progressive"
+        found.setdefault(role, row)  # arms and seeds that were added later are no part of the demo
     if set(found) != set(ROLES):
         return None
     guess = metas[found["progressive"].id].get("prediction") or {}

@@ -58,6 +58,16 @@ def pixels(number: float | None) -> str:
     return _scaled(number, "px", 1000, ("", "k", "M", "G", "T", "P"))
 
 
+def flops(number: float | None) -> str:
+    """`1.2 TFLOP`: floating point operations."""
+    return _scaled(number, "FLOP", 1000, ("", "k", "M", "G", "T", "P", "E", "Z"))
+
+
+def joules(number: float | None) -> str:
+    """`1.2 kJ`."""
+    return _scaled(number, "J", 1000, ("", "k", "M", "G", "T"))
+
+
 def bytes_of(number: float | None) -> str:
     """`45 MB` (powers of 1000, as disks are sold)."""
     return _scaled(number, "B", 1000, ("", "k", "M", "G", "T", "P"))

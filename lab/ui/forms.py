@@ -92,8 +92,10 @@ LABELS = {
     "crop_pct": "Centre crop",
     "tta_views": "TTA views",
     "tta_beta": "TTA: weight of plain",
+    "test_every_epoch": "Test every epoch",
     "valid_fraction": "Share that validates",
     "test_fraction": "Share locked away",
+    "test_seed": "Seed of the locked part",
     "stratified": "Keep the class proportions",
     "folds": "Parts",
     "weight_decay": "Weight decay",
@@ -113,6 +115,7 @@ EMPTY = {
     "presize_px": "by the size",
     "crop_pct": "as the last stage",
     "fine_scale": "by the form",
+    "test_seed": "the division's",
 }
 
 

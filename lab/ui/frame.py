@@ -29,6 +29,7 @@ BUSY_S, IDLE_S = 2.0, 10.0
 _TASKS = {
     "import": "Importing pictures", "draw": "Drawing leaves", "calibrate": "Measuring this machine",
     "tta": "Test-time augmentation", "export": "Writing an export",
+    "test_sizes": "Scoring at several sizes", "score_test": "Scoring the locked test part",
     "lr-find": "Finding a rate",
 }  # fmt: skip
 

@@ -12,63 +12,51 @@ from typing import Any
 
 import streamlit as st
 
+from lab.jobs import experiments
 from lab.jobs.client import submit_run
 from lab.recipe import Recipe
-from lab.recipe.baselines import BASELINES
+from lab.recipe.baselines import KINDS, TITLES, grows, refusal
+from lab.recipe.experiment import Design, arms_of, plain_name, suggested_question
 from lab.recipe.facts import Facts
 from lab.recipe.presets import preset_recipe
 from lab.runs.folder import RunFolder
-from lab.schedules.budget import forecast
-from lab.schedules.plan import Plan, make_plan
+from lab.schedules.expected import (
+    arm_seconds,
+    expected_seconds,
+    plan_before,
+    same_time_epochs,
+    total_seconds,
+)
 from lab.ui import format as fmt
 from lab.workspace import Workspace, read_json
 
-DEMO = "demo-"
-ASSUMED_TRAIN = 1000  # pictures of a data set that is not there yet, for drawing only
+__all__ = ["grows", "launch", "launch_demo", "offered", "plan_of", "said_of"]
 
-SAID = {
-    "fixed-same-epochs": "fixed size, same epochs",
-    "fixed-same-pixels": "fixed size, same pixels (about the same time)",
-    "small-only": "small size only, same epochs",
-    "single-target": "the first label alone",
-}
+DEMO = "demo-"
+plan_of = plan_before  # what the Schedule page draws
 
 
 def offered(recipe: Recipe) -> list[str]:
     """Baselines that mean something for this recipe."""
-    left_out = set() if recipe.dataset.second_target else {"single-target"}
-    if not grows(recipe):
-        left_out |= {"fixed-same-pixels", "small-only"}
-        first, *more = recipe.stages
-        if not more and first.schedule == "one-cycle" and not first.frozen_epochs:
-            left_out.add("fixed-same-epochs")  # it would be the same once more
-    return [name for name in SAID if name not in left_out]
+    return [kind for kind in KINDS if refusal(kind, recipe) is None]
 
 
-def grows(recipe: Recipe) -> bool:
-    """Whether the schedule has more than one size."""
-    ramps = any(stage.ramp_from is not None for stage in recipe.stages)
-    return ramps or len({stage.hw for stage in recipe.stages}) > 1
+def against_key(recipe: Recipe) -> str:
+    """One choice of baselines for each set of those that are offered: the key of its widget."""
+    return ".".join(["schedule.against", *offered(recipe)])
 
 
 def said_of(name: str, recipe: Recipe) -> str:
     """What people read for a baseline of this recipe."""
     if name == "fixed-same-epochs" and not grows(recipe):
-        return "one plain stage, same epochs"
-    return SAID[name]
+        return "One plain stage, same epochs"
+    return TITLES[name]
 
 
 def device_here(workspace: Workspace) -> str:
     """Where `auto` trained last, by what was measured: a GPU if any was."""
     known = read_json(workspace.facts / "speeds.json", {})
     return next((name for name in sorted(known) if name.startswith("cuda")), "cpu")
-
-
-def plan_of(recipe: Recipe, facts: Facts) -> Plan:
-    """The plan as far as it is known before the launch."""
-    n_train = facts.data.n_train if facts.data else ASSUMED_TRAIN
-    most = facts.model.groups if facts.model else recipe.model.groups
-    return make_plan(recipe, max(n_train, 1), min(recipe.model.groups, most))
 
 
 def launch(
@@ -81,23 +69,28 @@ def launch(
     experiment: str = "",
     **meta: Any,
 ) -> list[RunFolder]:
-    """Queue the recipe and, one after the other, its baselines: same split, seed and choices.
+    """Queue the recipe; with baselines it is an experiment of one seed, and they follow it.
 
     `prediction` holds error rates as fractions; those not guessed are left out.
     """
-    guess = guess_of(prediction or {})
-    experiment = experiment or (f"exp-{secrets.token_hex(3)}" if baselines else "")
-    meta = {**meta, "experiment": experiment, "prediction": guess}
-    runs: list[RunFolder] = []
-    recipes = [recipe, *(BASELINES[name](recipe) for name in baselines)]
-    for made, kind in zip(recipes, ("", *baselines)):
-        role = {"role": "baseline" if kind else "progressive", "baseline": kind}
-        if kind:
-            role["baseline_of"] = runs[0].id
-        seconds = forecast(made, plan_of(made, facts), facts).seconds
-        about = {**meta, **role, "forecast_s": seconds}
-        after = runs[-1].id if runs else None
-        runs.append(submit_run(workspace, made, meta=about, after=after, forecast_s=seconds))
+    about = {**meta, "prediction": guess_of(prediction or {})}
+    if not baselines:
+        seconds = expected_seconds(recipe, facts)
+        alone = {"experiment": "", "role": "progressive", "baseline": "", "forecast_s": seconds}
+        return [submit_run(workspace, recipe, meta={**about, **alone}, forecast_s=seconds)]
+    epochs = same_time_epochs(recipe, facts)
+    design = Design(recipe, arms_of(recipe, baselines), (recipe.seed,), epochs)
+    each = arm_seconds(design, lambda _: facts)
+    _, runs = experiments.launch(
+        workspace,
+        design,
+        name=plain_name(recipe),
+        question=suggested_question(design),
+        seconds=each,
+        forecast_s=total_seconds(design, each),
+        experiment_id=experiment,
+        meta=about,
+    )
     return runs
 
 

@@ -36,6 +36,7 @@ class Chart {
   constructor(parent) {
     this.parent = parent
     this.root = parent.appendChild(element("div", "lab-chart"))
+    this.root.labChart = this // chart_files.js finds it here
     this.plot = this.root.appendChild(element("div", "lab-chart-plot"))
     this.reset = this.root.appendChild(element("button", "lab-chart-reset"))
     Object.assign(this.reset, { type: "button", textContent: "Show all", hidden: true })
@@ -62,6 +63,7 @@ class Chart {
 
   update(data, send) {
     Object.assign(this, { data, send })
+    this.root.dataset.key = data.key
     this.plot.style.minHeight = `${data.height}px` // room from the start: nothing below jumps
     this.plot.setAttribute("role", "img")
     this.plot.setAttribute("aria-label", data.alt)
@@ -112,6 +114,28 @@ class Chart {
         point: point.pointNumber ?? null, customdata: point.customdata ?? null,
       })
     })
+  }
+
+  // The figure as it is shown, at a size of its own, with its legend and its words as the title:
+  // a picture on paper has no page around it. Resolves to a data: address.
+  async picture(format, title) {
+    const Plotly = await loadPlotly(this.data.script)
+    const { data, layout } = structuredClone(this.data.figure)
+    const size = { width: 1000, height: Math.max(this.data.height, 520) }
+    const named = data.filter((trace) => trace.name && trace.showlegend !== false).length
+    const { view } = this
+    Object.assign(this.themed(layout), size, { showlegend: named > 1 })
+    this.view = view
+    for (const name of Object.keys(layout)) { // the reader's zoom goes with it
+      const range = /^[xy]axis\d*$/.test(name) && this.plot.layout?.[name]?.range
+      if (range) layout[name].range = [...range]
+    }
+    layout.title = { text: title, font: { size: 15 }, x: 0, xref: "paper", yref: "container",
+      y: 0.98, yanchor: "top" }
+    const lines = named > 1 ? Math.ceil(named / 3) : 0
+    layout.margin = { ...layout.margin, t: 48 + 20 * lines + (layout.annotations ? 18 : 0) }
+    return Plotly.toImage({ data, layout, config: {} },
+      { ...size, format, scale: format === "png" ? 2 : 1 })
   }
 
   showAll() {

@@ -41,6 +41,7 @@ def live_chart(
         "height": height,
         "alt": alt or layout.get("meta", {}).get("alt", "Chart"),
         "script": plotly_path(),
+        "key": key,
         "clickable": clickable,
     }
     result = _component()(key=key, data=data, on_clicked_change=_nothing)

@@ -1,7 +1,6 @@
-"""What a person can do with a run: stop, continue, clone, compare with a baseline, tidy away.
+"""What a person can do with a run: stop, continue, clone, train on, tidy away.
 
 actions(run, status, seen, siblings)      # buttons; at most one of them is primary
-offer_baseline(run, seen, primary=True)   # the fair opponent, one click
 """
 
 from __future__ import annotations
@@ -12,17 +11,12 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from lab.errors import LabError
-from lab.jobs.client import StatusRow, cancel, resume_run, stop_after_stage, stop_run, submit_run
+from lab.jobs.client import StatusRow, cancel, resume_run, stop_after_stage, stop_run
 from lab.recipe import Recipe
-from lab.recipe.baselines import fixed_same_epochs, fixed_same_pixels, fixed_same_time
 from lab.runs.folder import STOP_AFTER_STAGE, RunFolder
 from lab.runs.index import RunRow
 from lab.runs.status import standing
-from lab.schedules.budget import forecast
-from lab.schedules.plan import make_plan
-from lab.ui import format as fmt
 from lab.ui import state, watch
-from lab.ui.launch import grows
 from lab.ui.messages import guard, plain
 from lab.ui.run_cache import Snapshot
 
@@ -160,93 +154,6 @@ def delete_run(run: RunFolder) -> None:
         raise LabError(f"This run is {status}.", "Stop it first.")
     run.recipe_file.unlink(missing_ok=True)  # without a recipe it is no run, whatever stays
     shutil.rmtree(run.path, ignore_errors=True)
-
-
-def baselines_of(seen: Snapshot) -> dict[str, tuple[str, Recipe]]:
-    """Fair opponents at the final size: kind -> (words, recipe). Empty for a run of one size."""
-    recipe, epochs = seen.recipe, seen.epochs
-    if not grows(recipe) or not len(epochs):
-        return {}
-    final = recipe.stages[-1].hw
-    own = epochs[(epochs["height"] == final[0]) & (epochs["width"] == final[1])]
-    if seen.plan is not None:  # an epoch on cached activations says nothing of a whole one
-        whole_ones = {row.global_epoch for row in seen.plan.epochs if not row.cached}
-        own = own[own["global_epoch"].isin(whole_ones)]
-    found = {}
-    if len(own):
-        each, whole = float(own["seconds"].median()), float(epochs["seconds"].sum())
-        found["time"] = ("Same time", fixed_same_time(recipe, each, whole))
-    found["pixels"] = ("Same pixels", fixed_same_pixels(recipe))
-    found["epochs"] = ("Same epochs", fixed_same_epochs(recipe))
-    if seen.plan is not None and seen.ended_early:  # as long as it ran, not as long as it might
-        each = seen.plan.epochs[-1].images * final[0] * final[1]
-        lengths = {"pixels": round(float(epochs["pixels"].max()) / each), "epochs": len(epochs)}
-        for kind, n in lengths.items():
-            found[kind] = (found[kind][0], _of_length(found[kind][1], n))
-    return found
-
-
-def _of_length(recipe: Recipe, epochs: int) -> Recipe:
-    """A recipe of one stage with another number of epochs."""
-    return recipe.but(stages=(recipe.stages[0].but(epochs=max(1, epochs)).model_dump(),))
-
-
-def offer_baseline(run: RunFolder, seen: Snapshot, primary: bool) -> None:
-    """Launch the fixed-size opponent: same pictures, same split, same seed, same choices."""
-    kinds = baselines_of(seen)
-    if not kinds:
-        return
-    size = fmt.size(*seen.recipe.stages[-1].hw)
-    with st.container(border=True, key="runs.baseline.box"):
-        st.markdown(f"**Did growing help?** Train once at {size} from the start, and compare.")
-        kind = st.segmented_control(
-            "Matched by", list(kinds), key="runs.baseline.kind", default=next(iter(kinds)),
-            format_func=lambda name: f"{kinds[name][0]}: {kinds[name][1].total_epochs} epochs",
-            required=True,
-            help="Same time is the fairest: both get as long on this machine. Same epochs usually "
-            "costs the fixed size more.",
-        )  # fmt: skip
-        if st.button(
-            "Run the fixed-size baseline", key="runs.baseline", icon=":material/balance:",
-            type="primary" if primary else "secondary",
-        ):  # fmt: skip
-            with guard():
-                found = launch_baseline(run, seen, kinds[kind][1], kind)
-            open_run(found.id)
-            st.rerun()
-
-
-def launch_baseline(run: RunFolder, seen: Snapshot, recipe: Recipe, kind: str) -> RunFolder:
-    """Queue it in the run's experiment, on the run's device, with what was chosen for the run."""
-    meta = run.meta()
-    experiment = meta.get("experiment") or run.id
-    if not meta.get("experiment"):
-        run.set_meta(experiment=experiment)
-    chosen = seen.started
-    if recipe.precision == "auto" and chosen.get("precision"):
-        recipe = recipe.but(precision=chosen["precision"])
-    device = chosen.get("device") or "auto"
-    seconds = _seconds(recipe, seen, device)
-    about = {
-        "experiment": experiment,
-        "role": "baseline",
-        "baseline_of": run.id,
-        "baseline": f"fixed-same-{kind}",
-        "prediction": meta.get("prediction") or {},
-        "forecast_s": seconds,
-    }
-    return submit_run(
-        state.workspace(), recipe, meta=about, device=device, owner=meta.get("owner", ""),
-        forecast_s=seconds,
-    )  # fmt: skip
-
-
-def _seconds(recipe: Recipe, seen: Snapshot, device: str) -> float | None:
-    facts = state.facts_of(recipe, "cpu" if device == "auto" else device)
-    if facts.data is None or seen.plan is None:
-        return None
-    plan = make_plan(recipe, seen.plan.epochs[0].images, recipe.model.groups)
-    return forecast(recipe, plan, facts).seconds
 
 
 def siblings_of(row: RunRow, rows: Sequence[RunRow]) -> list[RunRow]:

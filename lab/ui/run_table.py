@@ -1,4 +1,4 @@
-"""The list of runs as a table in which a click opens a run.
+"""The list of runs as a table in which a click opens a run; without the archived ones.
 
 clicked = run_table(rows, key="home.runs")       # the id of the run that was clicked, or None
 """
@@ -15,9 +15,22 @@ from lab.runs.index import RunRow
 from lab.ui import format as fmt
 from lab.ui.watch import look
 
+PAGE = 50  # rows sent to the browser at once
+
 
 def run_table(rows: Sequence[RunRow], key: str) -> str | None:
-    """Name, status, sizes, error rate, time, when."""
+    """Name, status, sizes, error rate, time, when; 50 at a time."""
+    rows = [row for row in rows if not row.archived]
+    if not rows:
+        st.caption("All runs are archived. The Runs page shows them.")
+        return None
+    body, pages = st.container(), -(-len(rows) // PAGE)
+    number = st.pagination(pages, key=f"{key}.page.{pages}") if pages > 1 else 1
+    with body:
+        return _page(rows[(number - 1) * PAGE : number * PAGE], f"{key}.{number}")
+
+
+def _page(rows: Sequence[RunRow], key: str) -> str | None:
     now = time.time()
     table = pd.DataFrame(
         {

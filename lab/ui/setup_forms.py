@@ -287,7 +287,7 @@ def split_fields(split: Split) -> list[str]:
     """Those that the chosen way of dividing reads."""
     left_out = {
         "kfold": {"valid_fraction", "column"},
-        "column": {"folds", "fold"},
+        "column": {"folds", "fold", "test_seed"},
     }.get(split.method, {"column", "folds", "fold"})
     return [name for name in Split.model_fields if name not in left_out]
 

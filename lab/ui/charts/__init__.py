@@ -8,29 +8,27 @@ Every figure carries its own text alternative: charts.describe(figure).
 
 from lab.ui.charts.axis import Axis, Band
 from lab.ui.charts.base import describe
-from lab.ui.charts.curves import compare_curves, live_curves
-from lab.ui.charts.results import (
-    CostPoint,
-    class_counts,
-    drawn_counts,
-    error_against_cost,
-    heat_map,
-    probability_bars,
-)
+from lab.ui.charts.cost import CostPoint, error_against_cost
+from lab.ui.charts.curves import live_curves
+from lab.ui.charts.method_curves import Curve, SeedBand, Strip, method_curves
+from lab.ui.charts.results import class_counts, drawn_counts, heat_map, probability_bars
 from lab.ui.charts.timeline import key_words, timeline
 
 __all__ = [
     "Axis",
     "Band",
     "CostPoint",
+    "Curve",
+    "SeedBand",
+    "Strip",
     "class_counts",
-    "compare_curves",
     "describe",
     "drawn_counts",
     "error_against_cost",
     "heat_map",
     "key_words",
     "live_curves",
+    "method_curves",
     "probability_bars",
     "timeline",
 ]

@@ -17,12 +17,16 @@ from lab.schedules.plan import Plan
 from lab.ui.palette import band_fill, way_colour
 
 AxisName = Literal["epoch", "step", "time", "pixels"]
+CostAxis = AxisName | Literal["flops", "energy"]  # what runs cost; a plan does not know it
 TITLES = {
     "epoch": "epochs done",
     "step": "steps done",
     "time": "time (m:ss)",
     "pixels": "pixels trained on",
+    "flops": "floating point operations (FLOPs) of training",
+    "energy": "energy (joules)",
 }
+_UNITS = {"pixels": "px", "flops": "FLOP", "energy": "J"}
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,11 @@ class Axis:
         return {**axis, "range": [0, plotted(self.name, self.total)], **more}
 
 
-def axis_layout(name: AxisName, total: float) -> dict[str, Any]:
+def axis_layout(name: CostAxis, total: float) -> dict[str, Any]:
     """Title and number format of an axis that goes up to `total`."""
     axis: dict[str, Any] = {"title": {"text": TITLES[name]}, "showgrid": False, "zeroline": False}
-    if name == "pixels":
-        axis |= {"tickformat": "~s", "ticksuffix": "px", "hoverformat": ".3s"}
+    if name in _UNITS:
+        axis |= {"tickformat": "~s", "ticksuffix": _UNITS[name], "hoverformat": ".3s"}
     elif name == "time":
         clock = "%-M:%S" if total < 3600 else "%-H:%M:%S"
         axis |= {"type": "date", "tickformat": clock, "hoverformat": clock}
@@ -113,7 +117,7 @@ def axis_layout(name: AxisName, total: float) -> dict[str, Any]:
     return axis
 
 
-def plotted(name: AxisName, x: Any) -> Any:
+def plotted(name: CostAxis, x: Any) -> Any:
     """Axis values as Plotly wants them: time goes in as milliseconds on a date axis."""
     return np.asarray(x) * 1000.0 if name == "time" else x
 

@@ -1,8 +1,7 @@
-"""Curves of one run while it trains, and of several runs side by side."""
+"""Curves of one run while it trains."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,30 +9,17 @@ import pandas as pd
 
 from lab.ui import format as fmt
 from lab.ui.charts.axis import (
-    TITLES,
     Axis,
-    AxisName,
-    axis_layout,
     band_labels,
     band_shapes,
     plotted,
     stretches,
 )
 from lab.ui.charts.base import Figure, figure, legend_above, safe, smooth, thin
-from lab.ui.palette import NEUTRAL, RUN_COLOURS, band_fill, run_style, side_px
+from lab.ui.palette import NEUTRAL, RUN_COLOURS, band_fill, side_px
 
 What = Literal["loss", "error", "lr", "size"]
 TRAIN, VALID = RUN_COLOURS[0], RUN_COLOURS[1]
-
-# What compare_curves can show: column of the epoch table, title, factor, suffix.
-MEASURES = {
-    "error": ("error_rate", "error rate", 100.0, " %"),
-    "accuracy": ("accuracy", "accuracy", 100.0, " %"),
-    "valid_loss": ("valid_loss", "validation loss", 1.0, ""),
-    "train_loss": ("train_loss", "training loss", 1.0, ""),
-    "images_per_s": ("images_per_s", "images per second", 1.0, ""),
-    "lr": ("lr", "learning rate", 1.0, ""),
-}
 
 
 def live_curves(
@@ -79,58 +65,6 @@ def live_curves(
         legend=legend_above(),
         margin={"l": 56, "r": 12, "t": 58 if several else 32, "b": 44},
     )
-
-
-def compare_curves(
-    runs: Sequence[tuple[str, pd.DataFrame]],
-    x: AxisName,
-    y: str,
-    *,
-    log_y: bool = False,
-    indices: Sequence[int] | None = None,
-) -> Figure:
-    """Epoch curves of several runs. `indices` keep a run's colour when others are hidden.
-
-    Each table has the columns of the `epoch` event; y is one of MEASURES.
-    """
-    column, title, factor, suffix = MEASURES[y]
-    data, ends, words = [], [0.0], []
-    for index, (name, epochs) in zip(indices or range(len(runs)), runs):
-        colour, dash = run_style(index)
-        places = epoch_places(epochs, x)
-        values = epochs[column].to_numpy(dtype=float) * factor
-        ends.append(float(places[-1]) if len(places) else 0.0)
-        last = f"{values[-1]:.3g}{suffix}" if len(values) else "nothing yet"
-        words.append(f"{name}: {last}")
-        data.append({
-            "type": "scatter", "mode": "lines+markers", "name": safe(name, 40),
-            "x": plotted(x, places), "y": values,
-            "line": {"color": colour, "dash": dash, "width": 2},
-            "marker": {"color": colour, "size": 6},
-            "hovertemplate": f"%{{y:.3~f}}{suffix}",
-        })  # fmt: skip
-    alt = f"{title.capitalize()} against {TITLES[x]}, last values: {'; '.join(words) or 'no runs'}."
-    start = "tozero" if y == "error" else "normal"
-    vertical = {"title": {"text": title}, "ticksuffix": suffix, "rangemode": start}
-    return figure(
-        data,
-        alt,
-        revision=f"{x}-{y}-{log_y}",
-        hovermode="x unified" if x in {"epoch", "step"} else "closest",
-        xaxis={**axis_layout(x, max(ends)), "rangemode": "tozero"},
-        yaxis=vertical | ({"type": "log"} if log_y else {}),
-        showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-    )
-
-
-def epoch_places(epochs: pd.DataFrame, x: AxisName) -> np.ndarray:
-    """Where epochs end on an axis, from the epoch table alone (`step` needs such a column)."""
-    if x == "epoch":
-        return epochs["global_epoch"].to_numpy(dtype=float) + 1
-    if x == "time":
-        return epochs["seconds"].to_numpy(dtype=float).cumsum()
-    return epochs["pixels" if x == "pixels" else "step"].to_numpy(dtype=float)
 
 
 def _loss(

@@ -1,64 +1,13 @@
-"""Results: error against cost, class probabilities, class counts, confusion."""
+"""Results: class probabilities, class counts, confusion."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lab.ui import format as fmt
-from lab.ui.charts.axis import AxisName, axis_layout, plotted
 from lab.ui.charts.base import Figure, figure, legend_above, safe
 from lab.ui.palette import GOOD, NEUTRAL, RUN_COLOURS, SIZE_ANCHORS
-
-
-@dataclass(frozen=True)
-class CostPoint:
-    """One model on the error-against-cost plot."""
-
-    name: str
-    cost: float  # seconds or pixels
-    error: float  # a fraction
-    low: float | None = None  # interval of the error, fractions
-    high: float | None = None
-    colour: str = NEUTRAL  # size_colour of the final size
-    symbol: str = "circle"  # another one for baselines, so that colour is never the only cue
-
-
-def error_against_cost(points: Sequence[CostPoint], x: AxisName = "time") -> Figure:
-    """Error rate against what it cost; left and low is better."""
-    errors = [100 * point.error for point in points]
-    trace = {
-        "type": "scatter", "mode": "markers+text",
-        "x": plotted(x, [point.cost for point in points]), "y": errors,
-        "text": [f"  {safe(point.name, 26)}  " for point in points],
-        "textposition": _text_places(points), "cliponaxis": False,
-        "marker": {
-            "size": 13, "color": [point.colour for point in points],
-            "symbol": [point.symbol for point in points],
-            "line": {"width": 1.5, "color": NEUTRAL},
-        },
-        "error_y": {
-            "type": "data", "symmetric": False, "thickness": 1.2, "width": 4, "color": NEUTRAL,
-            "array": [0 if p.high is None else 100 * (p.high - p.error) for p in points],
-            "arrayminus": [0 if p.low is None else 100 * (p.error - p.low) for p in points],
-        },
-        "customdata": [_cost_hover(point, x) for point in points],
-        "hovertemplate": "%{customdata}<extra></extra>",
-    }  # fmt: skip
-    words = "; ".join(f"{p.name}: {fmt.percent(p.error)} error, {_cost(p.cost, x)}" for p in points)
-    largest = max((point.cost for point in points), default=1.0)
-    axis = axis_layout(x, largest)
-    title = "training time (m:ss)" if x == "time" else "pixels trained on"
-    wide = [float(plotted(x, share * largest)) for share in (0, 1.18)]
-    return figure(
-        [trace],
-        f"Error rate against {title}, lower left is better. {words or 'No runs'}.",
-        revision=x,
-        xaxis={**axis, "title": {"text": title}, "range": wide, "showgrid": True},
-        yaxis={"title": {"text": "error rate"}, "ticksuffix": " %", "rangemode": "tozero"},
-        margin={"l": 60, "r": 24, "t": 24, "b": 48},
-    )
 
 
 def probability_bars(
@@ -189,21 +138,3 @@ def _names_down(names: Sequence[str]) -> dict[str, Any]:
     ticks = {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": list(names)}
     quiet = {"showgrid": False, "zeroline": False, "fixedrange": True, "automargin": True}
     return {**ticks, **quiet, "range": [len(names) - 0.5, -0.5], "ticks": ""}
-
-
-def _text_places(points: Sequence[CostPoint]) -> list[str]:
-    """Names stand to the right of their points, or to the left where the plot ends."""
-    largest = max((point.cost for point in points), default=1.0) or 1.0
-    return ["middle left" if p.cost > 0.62 * largest else "middle right" for p in points]
-
-
-def _cost(cost: float, x: AxisName) -> str:
-    return fmt.minutes(cost) if x == "time" else fmt.pixels(cost)
-
-
-def _cost_hover(point: CostPoint, x: AxisName) -> str:
-    between = ""
-    if point.low is not None and point.high is not None:
-        between = f" ({fmt.percent(point.low)} to {fmt.percent(point.high)})"
-    error = f"{fmt.percent(point.error)} error{between}"
-    return f"<b>{safe(point.name)}</b><br>{error}<br>{_cost(point.cost, x)}"
