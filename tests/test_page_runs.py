@@ -17,7 +17,6 @@ from lab.schedules.plan import make_plan
 from lab.ui import watch
 from lab.ui.epoch_table import plain_table
 from lab.ui.experiment_more import baselines_of
-from lab.ui.run_actions import delete_run
 from lab.ui.run_cache import snapshot
 from lab.ui.run_list import library_table
 from lab.workspace import Workspace
@@ -209,22 +208,6 @@ def test_the_search_box_narrows_the_list(show: Show, workspace: Workspace) -> No
     assert page.dataframe[-1].value["name"].tolist() == ["Leaves at noon"]
     page.text_input(key="runs.search").set_value("dogs").run()
     assert "No run fits" in texts(page)
-
-
-def test_a_run_that_trains_cannot_be_deleted(workspace: Workspace) -> None:
-    run = fake_run(workspace, "running", share=0.1, identity=living())
-    with pytest.raises(Exception, match="Stop it first"):
-        delete_run(run)
-    assert run.exists()
-
-
-def test_a_deleted_run_is_gone_from_the_page(show: Show, workspace: Workspace) -> None:
-    run = fake_run(workspace, "finished")
-    page = show(run)
-    buttons(page)["Delete for good"].click().run()
-    assert not page.exception
-    assert "No run yet" in page.info[0].value
-    assert not run.path.exists()
 
 
 def test_the_log_shows_its_end_without_control_characters(show: Show, workspace: Workspace) -> None:

@@ -88,8 +88,10 @@ def mean_difference(
     for start in range(0, resamples, rows):
         at = slice(start, min(start + rows, resamples))
         shape = (at.stop - at.start, n)
-        means[at] = gaps[rng.integers(0, n, shape)].mean(axis=1)
-        swapped[at] = (rng.integers(0, 2, shape, dtype=np.int8) * 2 - 1) @ gaps / n
+        means[at] = gaps[rng.integers(0, n, shape, dtype=np.int32)].mean(axis=1)
+        # As floats: numpy multiplies matrices of whole numbers five times as slowly.
+        kept = rng.integers(0, 2, shape, dtype=np.int8).astype(np.float64)
+        swapped[at] = (2 * (kept @ gaps) - gaps.sum()) / n
     low, high = np.quantile(means, [0.025, 0.975])
     return Paired(observed, float(low), float(high), _tail(swapped, observed), n)
 

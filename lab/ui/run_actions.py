@@ -1,21 +1,18 @@
-"""What a person can do with a run: stop, continue, clone, train on, tidy away.
+"""What a person can do with a run: stop, continue, clone, train on.
 
 actions(run, status, seen, siblings)      # buttons; at most one of them is primary
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from lab.errors import LabError
 from lab.jobs.client import StatusRow, cancel, resume_run, stop_after_stage, stop_run
 from lab.recipe import Recipe
 from lab.runs.folder import STOP_AFTER_STAGE, RunFolder
 from lab.runs.index import RunRow
-from lab.runs.status import standing
 from lab.ui import state, watch
 from lab.ui.messages import guard, plain
 from lab.ui.run_cache import Snapshot
@@ -50,8 +47,6 @@ def actions(
         _do(words, "resume", again, "play_arrow", primary=not to_change)
     if seen is not None:
         clone_button(run, seen.recipe, primary=to_change)
-    if status.status not in (*watch.LIVE, *watch.WAITING):
-        _delete(run)
 
 
 def _live_buttons(run: RunFolder, seen: Snapshot | None) -> None:
@@ -134,26 +129,6 @@ def clone_button(run: RunFolder, recipe: Recipe, primary: bool) -> None:
         name = f"{recipe.name or run.id} (copy)"[:120]
         state.set_draft(recipe.but(name=name))
         st.switch_page("pages/schedule.py")
-
-
-def _delete(run: RunFolder) -> None:
-    with st.popover("Delete", icon=":material/delete:", key="runs.delete"):
-        st.markdown("This removes the run with its weights and scores. It cannot be undone.")
-        if st.button("Delete for good", key="runs.delete.sure"):
-            with guard():
-                delete_run(run)
-            st.session_state.pop(WATCHED, None)
-            st.query_params.pop("run", None)
-            st.rerun()
-
-
-def delete_run(run: RunFolder) -> None:
-    """Remove a run that has ended. Raises LabError for one that lives or waits."""
-    status = standing(run).status
-    if status in (*watch.LIVE, *watch.WAITING):
-        raise LabError(f"This run is {status}.", "Stop it first.")
-    run.recipe_file.unlink(missing_ok=True)  # without a recipe it is no run, whatever stays
-    shutil.rmtree(run.path, ignore_errors=True)
 
 
 def siblings_of(row: RunRow, rows: Sequence[RunRow]) -> list[RunRow]:
