@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import LabError
+from lab.recipe.baselines import CALLED
 from lab.recipe.model import Recipe
 from lab.runs.folder import RunFolder
 
@@ -43,9 +44,15 @@ def group_runs(runs: Sequence[RunFolder]) -> list[Group]:
         key = method_key(recipe, run)
         found.setdefault(key, []).append((recipe.seed, run.id, run))
         if arm or key not in names:
-            names[key] = arm or names.get(key) or method_name(recipe, run)
+            names[key] = called(arm, recipe, run)
     shown = _apart([names[key] for key in found])
     return [_group(key, name, found[key]) for key, name in zip(found, shown)]
+
+
+def called(arm: str, recipe: Recipe, run: RunFolder) -> str:
+    """What a method is called within a sentence: a baseline by what it is, an arm of one's own by
+    its name, the reference by its recipe's."""
+    return method_name(recipe, run) if arm in ("", "reference") else CALLED.get(arm, arm)
 
 
 def _group(key: str, name: str, members: list[tuple[int, str, RunFolder]]) -> Group:

@@ -35,6 +35,16 @@ TITLES = {
     "single-target": "First label alone",
 }
 
+CALLED = {
+    "fixed-same-epochs": "one size for as many epochs",
+    "fixed-same-pixels": "one size for as many pixels",
+    SAME_TIME: "one size for as much time",
+    "small-only": "the small size alone",
+    "fixres": "FixRes",
+    "head-only": "the head alone",
+    "single-target": "the first label alone",
+}  # within a sentence
+
 ANSWERS = {
     "fixed-same-epochs": "Does the schedule lose anything against as many epochs at the final "
     "size, which usually cost more?",
