@@ -26,6 +26,7 @@ SECTIONS = {
     "Understand": [
         ("compare", "Compare", "balance", "Which run is better, and is that more than luck?"),
         ("inspect", "Inspect", "search", "Mistakes, picture by picture; test-time augmentation."),
+        ("predict", "Predict", "image_search", "Your own pictures: answers, table, submission."),
         ("export", "Export", "download", "Take a trained network home."),
     ],
 }

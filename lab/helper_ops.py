@@ -39,5 +39,10 @@ OPS: dict[str, Op] = {
     "model_facts": _heavy("model_facts"),
     "stage_views": _heavy("stage_views"),
     "tta_image": _heavy("tta_image"),
+    "tta_upload": _heavy("tta_upload"),
     "test_image": _heavy("test_image"),
+    "resolution_views": _heavy("resolution_views"),
+    "size_answer": _heavy("size_answer"),
+    "grad_cam": _heavy("grad_cam"),
+    "predict": _heavy("predict"),
 }

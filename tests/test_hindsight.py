@@ -301,7 +301,7 @@ def test_the_section_says_how_to_get_test_errors_where_there_are_none(workspace,
     keep_epochs(run, FLAT)
     page = shown(workspace, monkeypatch)
     assert "test" not in page.dataframe[0].value
-    assert "test every epoch" in texts(page)
+    assert "Test every epoch" in texts(page)
 
 
 def test_the_section_without_epochs_says_so(workspace, run, monkeypatch):

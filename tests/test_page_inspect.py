@@ -16,7 +16,7 @@ from lab.errors import LabError
 from lab.jobs.tasks import TaskStatus
 from lab.recipe.presets import preset_recipe
 from lab.runs.folder import RunFolder
-from lab.ui import look_again
+from lab.ui import look_choices
 from lab.ui.choose import told_apart
 from lab.ui.evidence import Evidence, disagreement, evidence, in_cell, picked
 from lab.ui.views import shown_classes
@@ -74,7 +74,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]
     return found
 
 
-def _look_again(run: RunFolder, views: int = 4) -> None:
+def _look_again(run: RunFolder, views: int = 4, kind: str = "tta") -> None:
     """What the tta task leaves: random views around the plain answers."""
     said = evidence(run, LAST)
     assert said
@@ -82,7 +82,7 @@ def _look_again(run: RunFolder, views: int = 4) -> None:
     noisy = said.plain[:, None] + rng.uniform(0, 0.8, (len(said.item), views, len(said.classes)))
     seen = (noisy / noisy.sum(axis=2, keepdims=True)).astype(np.float32)
     average = fastai_average(said.plain, seen, 0.25)
-    name = f"s{LAST}-{said.size[0]}x{said.size[1]}-tta.npz"
+    name = f"s{LAST}-{said.size[0]}x{said.size[1]}-{kind}.npz"
     np.savez(run.predictions / name, item=said.item, target=said.target, plain=said.plain,
              views=seen, average=average, beta=0.25)  # fmt: skip
 
@@ -117,9 +117,9 @@ def test_before_anybody_looked_again_the_plain_answers_are_shown(
     show: Show, workspace: Workspace
 ) -> None:
     fake_run(workspace, "finished")
-    page = show()
+    page = show(part="all")
     assert not page.exception
-    assert "Nobody has looked again yet" in _texts(page)
+    assert "Nobody has looked again" in _texts(page)
     assert "Corrected" not in [metric.label for metric in page.metric]
 
 
@@ -131,15 +131,14 @@ def test_the_button_asks_for_the_chosen_number_of_views(
     page.number_input(f"inspect.views.{run.id}.{LAST}").set_value(7).run()
     _button(page, "inspect.look").click().run()
     kind, arguments = started[0]
-    assert (kind, arguments["run"], arguments["stage"], arguments["views"]) == (
-        "tta", run.id, LAST, 7,
-    )  # fmt: skip
+    assert (kind, arguments["run"], arguments["stage"]) == ("tta", run.id, LAST)
+    assert (arguments["views"], arguments["family"]) == (7, "training")
 
 
 def test_gains_and_losses_are_both_counted_on_the_page(show: Show, workspace: Workspace) -> None:
     run = fake_run(workspace, "finished")
     _look_again(run)
-    page = show()
+    page = show(part="all")
     said = evidence(run, LAST)
     assert said
     report = tta_report(said.plain, said.views, said.target, 0.25)
@@ -154,7 +153,7 @@ def test_another_weight_averages_again_without_a_task(
 ) -> None:
     run = fake_run(workspace, "finished")
     _look_again(run)
-    page = show()
+    page = show(part="all")
     page.slider(f"inspect.beta.{run.id}.{LAST}").set_value(1.0).run()
     shown = {metric.label: metric.value for metric in page.metric}
     assert (shown["Corrected"], shown["Corrupted"]) == ("0", "0")
@@ -228,10 +227,81 @@ def test_pictures_that_do_not_belong_to_the_numbers_are_named(
     run = fake_run(workspace, "finished")
     _look_again(run)
     even = [1 / 6] * 6
-    other = {"plain": even, "views": [even] * 4, "note": ""}
+    titles = [f"View {number}" for number in range(1, 5)]
+    other = {"plain": even, "views": [even] * 4, "titles": titles, "sizes": [[128, 128]] * 5}
     monkeypatch.setattr("lab.jobs.helper_client.is_warm", lambda *_: True)
     monkeypatch.setattr("lab.jobs.helper_client.call", lambda *_, **__: (other, [b""] * 5))
     assert "do not match the stored numbers" in _texts(show())
+
+
+@pytest.mark.parametrize("part", ["picture", "all", "confidence", "mistakes", "resolution"])
+@pytest.mark.parametrize("looked", [False, True])
+def test_every_part_opens_with_and_without_views(
+    show: Show, workspace: Workspace, part: str, looked: bool
+) -> None:
+    run = fake_run(workspace, "finished")
+    if looked:
+        _look_again(run)
+    assert not show(part=part).exception
+
+
+def test_another_family_of_views_has_its_own_stored_answers(
+    show: Show, workspace: Workspace, started: list
+) -> None:
+    run = fake_run(workspace, "finished")
+    _look_again(run)
+    page = show(part="all")
+    page.selectbox(f"inspect.family.{run.id}.{LAST}").set_value("d4").run()
+    assert "Nobody has looked again in all eight flips" in _texts(page)
+    _button(page, "inspect.look").click().run()
+    assert started[0][1]["family"] == "d4"
+
+
+def test_families_that_are_stored_stand_side_by_side(show: Show, workspace: Workspace) -> None:
+    run = fake_run(workspace, "finished")
+    _look_again(run)
+    _look_again(run, 1, "tta-flips")
+    page = show(part="all")
+    assert "Families of views side by side" in _texts(page)
+    assert page.dataframe[-1].value["Views"].tolist()[1:] == [
+        "As in training (random): 4", "Flip: 1",
+    ]  # fmt: skip
+
+
+def test_fewer_views_than_stored_are_averaged_without_a_task(
+    show: Show, workspace: Workspace, started: list
+) -> None:
+    run = fake_run(workspace, "finished")
+    _look_again(run)
+    page = show(part="all")
+    page.number_input(f"inspect.views.{run.id}.{LAST}").set_value(2).run()
+    said = evidence(run, LAST)
+    report = tta_report(said.plain, said.views[:, :2], said.target, 0.25)
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert shown["Corrected"] == str(report["corrected"])
+    assert not started
+
+
+def test_every_way_of_averaging_is_scored_beside_the_others(
+    show: Show, workspace: Workspace
+) -> None:
+    run = fake_run(workspace, "finished")
+    _look_again(run)
+    page = show(part="all")
+    said = evidence(run, LAST)
+    table = page.dataframe[0].value
+    largest = table[table["Averaged as"].str.startswith("largest")].iloc[0]
+    report = tta_report(said.plain, said.views, said.target, 0.25, "max")
+    assert (largest["Corrected"], largest["Corrupted"]) == (
+        str(report["corrected"]), str(report["corrupted"]),
+    )  # fmt: skip
+
+
+def test_the_page_invites_to_bring_a_picture(show: Show, workspace: Workspace) -> None:
+    fake_run(workspace, "finished")
+    page = show(**{"inspect.source": "own"})
+    assert not page.exception
+    assert "Bring a picture" in _texts(page)
 
 
 # What it picks by
@@ -248,6 +318,12 @@ def test_a_filter_shows_its_pictures(kind: str, items: list[int]) -> None:
 def test_the_least_certain_and_the_most_divided_come_first() -> None:
     assert SAID.item[picked(SAID, "unsure", beta=0.25)][0] == 14
     assert SAID.item[picked(SAID, "split", beta=0.25)][0] == 14
+
+
+def test_mistakes_made_with_much_confidence_come_with_the_surest_first() -> None:
+    plain = np.array([[0.05, 0.95], [0.3, 0.7], [0.15, 0.85], [0.99, 0.01]])
+    said = Evidence((64, 64), ("a", "b"), np.arange(4), np.zeros(4, np.int64), plain)
+    assert picked(said, "sure", beta=0.25).tolist() == [0, 2]
 
 
 def test_a_class_without_pictures_is_empty() -> None:
@@ -281,7 +357,7 @@ def test_rows_of_classes_keep_one_order() -> None:
 )  # fmt: skip
 def test_the_verdict_is_in_words(corrected: int, corrupted: int, p: float, words: str) -> None:
     report = {"corrected": corrected, "corrupted": corrupted, "p": p, "views": 4, "n": 300}
-    said = look_again.summary_words(report)
+    said = look_choices.summary_words(report)
     assert words in said
     assert "5 looks" in said
 

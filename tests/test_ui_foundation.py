@@ -190,7 +190,6 @@ def _all_charts() -> Iterator[dict]:
     yield charts.error_against_cost([], "pixels")
     yield charts.probability_bars(["a", "b", "c"], [0.2, 0.7, 0.1], "c", top=2)
     yield charts.class_counts(["a", "b"], {"train": [3, 4], "valid": [1, 1]})
-    yield charts.heat_map(["a", "b"], [[3, 1], [0, 0]])
 
 
 def test_every_chart_is_a_valid_figure_with_words_and_json() -> None:

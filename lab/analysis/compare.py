@@ -31,6 +31,7 @@ from lab.analysis.significance import (
 from lab.analysis.verdict import LEVEL, Comparison, corrected, judged, verdict
 from lab.errors import LabError
 from lab.recipe.model import Recipe
+from lab.runs.arrays import DAMAGED
 from lab.runs.events import read_events
 from lab.runs.folder import RunFolder
 
@@ -79,7 +80,7 @@ def final_predictions(run: RunFolder) -> Predictions:
     try:
         with np.load(file, allow_pickle=False) as stored:
             item, target, probs = stored["item"], stored["target"], stored["probs"]
-    except (OSError, ValueError, KeyError) as error:
+    except DAMAGED as error:
         raise LabError(
             f"The predictions of run {run.id} cannot be read ({file.name}).",
             f"Make them again: python -m lab evaluate {run.id}",

@@ -22,6 +22,7 @@ from lab.analysis.choosing import PATIENCE, REPEATS, Honest, early_stop, halves
 from lab.analysis.curves import size_label
 from lab.analysis.significance import Paired, error_difference, rate_interval
 from lab.errors import LabError
+from lab.runs.arrays import DAMAGED
 from lab.runs.events import read_events
 from lab.runs.folder import RunFolder
 from lab.schedules.rules import best_epoch
@@ -157,7 +158,7 @@ def _wrong(file: Path) -> np.ndarray:
         with np.load(file, allow_pickle=False) as stored:
             order = np.argsort(stored["item"], kind="stable")
             return (stored["probs"].argmax(axis=1) != stored["target"])[order]
-    except (OSError, ValueError, KeyError) as error:
+    except DAMAGED as error:
         raise LabError(
             f"The predictions of an epoch cannot be read ({file.name}).",
             "Delete that file; the other epochs are then shown without it.",

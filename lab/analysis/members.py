@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from lab.errors import LabError
+from lab.runs.arrays import read_arrays
 from lab.runs.folder import RunFolder
 
 
@@ -69,12 +70,8 @@ def read_member(run: RunFolder, name: str = "") -> Member:
 
 
 def _read(run: RunFolder, name: str) -> dict[str, np.ndarray] | None:
-    try:
-        with np.load(run.predictions / f"{name}.npz", allow_pickle=False) as stored:
-            found = dict(stored)
-    except (OSError, ValueError, KeyError):
-        return None
-    return found if {"item", "target", "probs"} <= set(found) else None
+    found = read_arrays(run.predictions / f"{name}.npz")
+    return found if found and {"item", "target", "probs"} <= set(found) else None
 
 
 def _said(stored: dict[str, np.ndarray]) -> Said:

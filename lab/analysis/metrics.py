@@ -47,9 +47,14 @@ def balanced_error(right: np.ndarray, target: np.ndarray) -> float:
 
 def brier(probs: np.ndarray, target: np.ndarray) -> float:
     """Squared distance to the true one-hot vector: summed over classes, mean over images (0..2)."""
+    return float(brier_each(probs, target).mean())
+
+
+def brier_each(probs: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The same of each image, (n,)."""
     gap = np.array(probs, np.float64)
     gap[np.arange(len(target)), target] -= 1
-    return float((gap**2).sum(axis=1).mean())
+    return (gap**2).sum(axis=1)
 
 
 def expected_calibration_error(
@@ -59,27 +64,70 @@ def expected_calibration_error(
 
     Bins are (low, high], as in the paper; confidence 0 falls into the first.
     """
-    table = calibration_table(confidence, right, bins)
-    gaps = np.abs(table["confidence"] - table["accuracy"])
-    return float((table["n"] * gaps).sum() / max(len(right), 1))
+    return _binned_error(calibration_table(confidence, right, bins))
+
+
+def adaptive_calibration_error(
+    confidence: np.ndarray, right: np.ndarray, bins: int = BINS
+) -> float:
+    """The same over bins that hold equally many images (Nguyen and O'Connor 2015)."""
+    return _binned_error(adaptive_table(confidence, right, bins))
 
 
 def calibration_table(
     confidence: np.ndarray, right: np.ndarray, bins: int = BINS
 ) -> dict[str, np.ndarray]:
     """Per bin: low, high, n, mean confidence and accuracy (0 where the bin is empty)."""
-    confidence, right = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
     edges = np.linspace(0, 1, bins + 1)
-    where = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    found = _in_bins(confidence, right, width_bins(confidence, bins), bins)
+    return {"low": edges[:-1], "high": edges[1:], **found}
+
+
+def adaptive_table(
+    confidence: np.ndarray, right: np.ndarray, bins: int = BINS
+) -> dict[str, np.ndarray]:
+    """The same for bins of equally many images; low and high are those of the images in it."""
+    confidence = np.asarray(confidence, np.float64)
+    where = count_bins(confidence, bins)
+    inside = [confidence[where == number] for number in range(bins)]
+    found = _in_bins(confidence, right, where, bins)
+    low = np.array([values.min(initial=1.0) if len(values) else 0.0 for values in inside])
+    return {"low": low, "high": np.array([values.max(initial=0.0) for values in inside]), **found}
+
+
+def width_bins(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """The bin of each image, from 0, among `bins` of equal width over 0 to 1."""
+    edges = np.linspace(0, 1, bins + 1)
+    found = np.searchsorted(edges, np.asarray(confidence, np.float64), side="left") - 1
+    return np.clip(found, 0, bins - 1)
+
+
+def count_bins(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """The bin of each image, from 0, among `bins` of equally many, by rising confidence.
+
+    Images of the same confidence stay together: their order is no order.
+    """
+    confidence = np.asarray(confidence, np.float64)
+    rank = np.searchsorted(np.sort(confidence), confidence, side="left")
+    return rank * bins // max(len(confidence), 1)
+
+
+def _in_bins(
+    confidence: np.ndarray, right: np.ndarray, where: np.ndarray, bins: int
+) -> dict[str, np.ndarray]:
+    confidence, right = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
     n = np.bincount(where, minlength=bins)
     some = np.maximum(n, 1)
     return {
-        "low": edges[:-1],
-        "high": edges[1:],
         "n": n,
         "confidence": np.bincount(where, weights=confidence, minlength=bins) / some,
         "accuracy": np.bincount(where, weights=right, minlength=bins) / some,
     }
+
+
+def _binned_error(table: dict[str, np.ndarray]) -> float:
+    gaps = np.abs(table["confidence"] - table["accuracy"])
+    return float((table["n"] * gaps).sum() / max(int(table["n"].sum()), 1))
 
 
 def confusion(probs: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from lab.errors import LabError
 from lab.recipe.facts import ModelFacts
 from lab.recipe.model import Recipe
 from lab.recipe.stage import Stage, hw
+from lab.runs.arrays import DAMAGED
 from lab.runs.events import read_events
 from lab.runs.folder import RunFolder
 from lab.schedules.growth import matched_test_px
@@ -211,7 +212,7 @@ def _right(run: RunFolder, stage: int, point: SizePoint) -> tuple[np.ndarray, np
             order = np.argsort(stored["item"], kind="stable")
             right = stored["probs"].argmax(axis=1) == stored["target"]
             return stored["item"][order], right[order]
-    except (OSError, ValueError, KeyError):
+    except DAMAGED:
         return None
 
 

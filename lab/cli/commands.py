@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli import experiment, finder, library, models, report, scoring
+from lab.cli import calibration, experiment, finder, library, mistakes, models, report, scoring
 from lab.cli.setting import DONE, FAILED, STOPPED, WRONG, Setting, common, run_of
 from lab.cli.terminal import Terminal
 from lab.errors import LabError, Stopped
@@ -179,7 +179,9 @@ for command in (models.data, models.evaluate, models.tta, models.compare, models
 commands.add_command(models.export)
 commands.add_command(experiment.experiment)
 commands.add_command(finder.lr_find)
+commands.add_command(mistakes.mistakes)
 commands.add_command(report.report)
+commands.add_command(calibration.calibration)
 for command in (scoring.test_sizes, scoring.ensemble):
     commands.add_command(command)
 for command in library.COMMANDS:

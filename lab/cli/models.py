@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from lab.analysis.view_families import FAMILIES, WAYS
 from lab.cli.setting import DONE, FAILED, Setting, common, run_of, show_scores
-from lab.cli.terminal import percent
 
 
 class SizeType(click.ParamType):
@@ -102,15 +102,19 @@ def evaluate(setting: Setting, run: str, stage, size, path, part) -> None:
 @click.option("--views", type=int, help="Random views; else the recipe's number.")
 @click.option("--beta", type=float, help="Weight of the plain picture; else the recipe's.")
 @click.option("--size", type=SizeType(), help="128 or 256x192; else the final size.")
+@click.option("--family", type=click.Choice(list(FAMILIES)), default="training",
+              show_default=True, help="Which views of a picture are made.")  # fmt: skip
+@click.option("--average", type=click.Choice(list(WAYS)), default="fastai", show_default=True,
+              help="How the answers are averaged.")  # fmt: skip
 @click.pass_obj
-def tta(setting: Setting, run: str, stage, views, beta, size) -> None:
-    """Average predictions over random views, and count what that mends and what it breaks."""
+def tta(setting: Setting, run: str, stage, views, beta, size, family, average) -> None:
+    """Average predictions over several views, and count what that mends and what it breaks."""
     from lab.scoring.inference import tta_run
 
     workspace, out = setting.workspace, setting.out
     found = tta_run(
         workspace, run_of(workspace, run), stage, views, beta, size,
-        lambda done, total: out.progress("Views", done, total),
+        lambda done, total: out.progress("Views", done, total), family=family, average=average,
     )  # fmt: skip
     out.line(found)
     show_scores(out, {**found["plain"], "size": found["size"]}, "Plain")
@@ -125,15 +129,11 @@ def tta(setting: Setting, run: str, stage, views, beta, size) -> None:
 @click.argument("runs", nargs=-1, required=True)
 @click.pass_obj
 def compare(setting: Setting, runs: tuple[str, ...]) -> int:
-    """Compare runs pair by pair on the images that both were scored on."""
-    from lab.analysis.compare import compare_runs
+    """Compare runs, or all of an EXPERIMENT: pair by pair on the same images, over seeds, by the
+    time they took, and what keeping the best-looking epoch would have given."""
+    from lab.cli.comparing import chosen_runs, show
 
-    workspace = setting.workspace
-    rows = compare_runs([run_of(workspace, word) for word in runs])
-    for row in rows:
-        setting.out.line(row.as_dict())
-        setting.out.say(f"{row.metric}: {row.verdict}")
-    return DONE if any(row.n for row in rows) else FAILED
+    return DONE if show(setting.out, chosen_runs(setting, runs)) else FAILED
 
 
 @click.command()
@@ -142,21 +142,19 @@ def compare(setting: Setting, runs: tuple[str, ...]) -> int:
 @click.argument("images", nargs=-1, required=True, type=Path)
 @click.option("--stage", type=int, help="From 0; else the last.")
 @click.option("--tta", "views", is_flag=True, help="Average over random views.")
+@click.option("--csv", type=Path, help="Write a table of all probabilities.")
+@click.option("--template", type=Path, help="A sample submission to fill, CSV or TSV.")
+@click.option("--to", type=Path, help="Where the filled template goes.")
 @click.pass_obj
-def predict(setting: Setting, run: str, images: tuple[Path, ...], stage, views: bool) -> int:
-    """Say what is on pictures. A bad file is named, the others are answered."""
-    from lab.scoring.inference import predict_images
+def predict(setting: Setting, run: str, images, stage, views: bool, csv, template, to) -> int:
+    """Say what is on pictures, or on all of a folder or zip. A bad file is named, the others are
+    answered."""
+    from lab.cli.predicting import show
 
-    out, failed = setting.out, False
-    for found in predict_images(run_of(setting.workspace, run), images, stage, views):
-        out.line(found)
-        if "error" in found:
-            failed = True
-            out.note(f"{found['image']}: {found['error']} {found['fix']}")
-        else:
-            likely = percent(found["probabilities"][found["label"]])
-            out.say(f"{found['image']}: {found['label']} ({likely})")
-    return FAILED if failed else DONE
+    if (template is None) != (to is None):
+        raise click.UsageError("--template and --to go together.")
+    found = run_of(setting.workspace, run)
+    return DONE if show(setting, found, images, stage, views, csv, template, to) else FAILED
 
 
 @click.command()

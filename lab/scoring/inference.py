@@ -18,17 +18,16 @@ import numpy as np
 from lab.analysis.metrics import scores
 from lab.data.catalog import materialise
 from lab.data.dataset import Dataset
-from lab.data.images import open_rgb
 from lab.data.split import Parts
 from lab.errors import LabError
 from lab.recipe.dataset import DataSpec
 from lab.recipe.stage import Size, hw
 from lab.runs.folder import RunFolder
+from lab.runs.locked import note_look
+from lab.scoring.new_pictures import about, answers, as_dict
 from lab.scoring.predictions import name_of, plain_size, read_predictions, write_predictions
 from lab.scoring.stages import LoadedStage, Progress, load_stage, never, open_run, quiet
 from lab.scoring.views import tta_image, tta_picture, tta_run
-from lab.train.evaluation import Probabilities
-from lab.vision.loader import to_input
 from lab.vision.rundata import RunData
 from lab.workspace import Workspace
 
@@ -72,6 +71,8 @@ def evaluate_run(
     if not len(pictures):
         raise LabError("None of the pictures could be read.", "Check the files.", where="data")
     probs = loaded.predict(pictures, stop)
+    if data is None and part == "test":
+        note_look(run, f"scores of stage {loaded.number} at {pictures.hw[0]}x{pictures.hw[1]} px")
     if data is None and part == "valid":
         name = name_of(loaded.number, pictures.hw)
         if read_predictions(run, name) is None:
@@ -137,41 +138,12 @@ def predict_images(
 ) -> list[dict[str, Any]]:
     """Per image `image`, `label`, `probabilities` {class: p}; or `image`, `error`, `fix`.
 
-    Where a second target was learnt, `second` says target, label and probabilities of that.
+    With views, `plain` says label and probabilities without them. Where a second target was learnt,
+    `second` says target, label and probabilities of that (always without views). `notes`: what is
+    remarkable about the file, where something is.
 
     Images are files or (name, bytes). A bad one does not keep the others from being answered.
     """
     loaded = loaded or load_stage(run, stage, device)
-    return [_predicted(loaded, image, tta, views, beta) for image in images]
-
-
-def _predicted(
-    loaded: LoadedStage,
-    image: Path | tuple[str, bytes],
-    tta: bool,
-    views: int | None,
-    beta: float | None,
-) -> dict[str, Any]:
-    name, source = image if isinstance(image, tuple) else (str(image), image)
-    try:
-        picture = open_rgb(source, name=Path(name).name)
-        plain = loaded.both(to_input(loaded.transform().apply(picture)[None], loaded.norm))
-        probs = plain.first[0].tolist()
-        if tta:
-            probs = tta_picture(loaded, picture, views=views, beta=beta)["average"]
-    except LabError as error:
-        return {"image": name, "error": error.what, "fix": error.fix}
-    return {"image": name, **_named(loaded.classes, probs), **_second(loaded, plain)}
-
-
-def _named(classes: list[str], probs: list[float]) -> dict[str, Any]:
-    return {"label": classes[int(np.argmax(probs))], "probabilities": dict(zip(classes, probs))}
-
-
-def _second(loaded: LoadedStage, plain: Probabilities) -> dict[str, Any]:
-    """What is said of a second target, without views; {} where none was learnt."""
-    if plain.second is None:
-        return {}
-    target = loaded.info["model"]["second_target"]
-    found = _named(loaded.second_classes, plain.second[0].tolist())
-    return {"second": {"target": target, **found}}
+    found = about(loaded, tta, views, beta)
+    return [as_dict(found, one) for one in answers(loaded, images, tta, views=views, beta=beta)]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.runs.arrays import read_arrays
 from lab.runs.folder import RunFolder
 from lab.vision.loader import TestPictures
 
@@ -39,11 +40,7 @@ def write_predictions(
 
 def read_predictions(run: RunFolder, name: str) -> dict[str, np.ndarray] | None:
     """The stored arrays by name; None where there are none or they cannot be read."""
-    try:
-        with np.load(run.predictions / f"{name}.npz", allow_pickle=False) as stored:
-            return dict(stored)
-    except (OSError, ValueError, KeyError):
-        return None
+    return read_arrays(run.predictions / f"{name}.npz")
 
 
 def plain_size(size: tuple[int, int]) -> int | list[int]:

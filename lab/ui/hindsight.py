@@ -51,7 +51,7 @@ COLUMNS = {
 }  # fmt: skip
 KEEP_TEST = (
     "No epoch of these runs was scored on the locked test part. To see there what choosing gives, "
-    "train with “Test every epoch” (Schedule, advanced, final scores) switched on."
+    "train with “Test every epoch” (Schedule, more settings, final scores) switched on."
 )
 LOOK = "epochs in hindsight"  # a question to the locked part
 

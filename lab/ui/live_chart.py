@@ -1,7 +1,7 @@
 """A Plotly chart that keeps its node, zoom and tooltip while its numbers grow.
 
     live_chart(figure, key="watch.loss", height=320)
-    point = live_chart(heat_map(...), key="look.confusion", clickable=True)   # the click, or None
+    point = live_chart(confusion_map(...), key="mistakes.map", clickable=True)  # the click or None
 
 `st.plotly_chart` is rebuilt at every change inside a timed fragment (Streamlit 1.67, PR #16052): a
 zoom is gone at the next tick. Use it nowhere; one component also means one Plotly.js and one look.

@@ -1,7 +1,8 @@
 """Inspect, picture by picture: a gallery to choose from, and every look at the chosen one.
 
 Numbers are those that were stored with the run; the pictures come from the helper, which makes the
-same views again. Where the two disagree the page says so.
+same views again. Where the two disagree the page says so. Pictures of one's own have no stored
+numbers: all of theirs come from the helper.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from lab.analysis.tta import running_averages
 from lab.data.dataset import read_header
 from lab.errors import LabError
 from lab.jobs import helper_client
@@ -23,54 +23,18 @@ from lab.ui import format as fmt
 from lab.ui import pictures, state
 from lab.ui.evidence import Evidence
 from lab.ui.gallery import Group, Thumb, gallery
+from lab.ui.inspected import Looked
+from lab.ui.look_choices import Chosen
 from lab.ui.messages import plain, show_error
 from lab.ui.palette import recipe_sides, size_colour
-from lab.ui.views import Look, views
+from lab.ui.views import UNKNOWN, Look, views
 
 PAGE_SIZE = 24
-ENOUGH = 0.05  # p below which a difference is called more than chance
-AGREE = 1e-3  # of a probability: the same network on another machine or batch differs by less
+# Of a probability. fp32: the same network on another machine or batch differs by less; in half
+# precision a batch of one and one of 64 round differently.
+AGREE, AGREE_HALF = 1e-3, 0.03
 _WAIT_S = 60.0
-
-
-def summary(report: dict[str, Any]) -> None:
-    """Scores without and with the views, what changed, and what that is worth, in words."""
-    before, after = report["plain"], report["tta"]
-    one, two, three, four = st.columns(4)
-    one.metric(
-        "Accuracy with views", fmt.percent(after["accuracy"]),
-        _delta(fmt.points(after["accuracy"] - before["accuracy"])),
-        delta_description=f"from {fmt.percent(before['accuracy'])}",
-    )  # fmt: skip
-    two.metric(
-        "Log loss with views", fmt.decimal(after["log_loss"]),
-        f"{after['log_loss'] - before['log_loss']:+.3f}", delta_color="inverse",
-        delta_description=f"from {fmt.decimal(before['log_loss'])}",
-        help="How little probability the true classes get; lower is better.",
-    )  # fmt: skip
-    three.metric(
-        "Corrected", fmt.count(report["corrected"]), help="Wrong before, right with views."
-    )
-    four.metric("Corrupted", fmt.count(report["corrupted"]), help="Right before, wrong with views.")
-    st.write(summary_words(report))
-
-
-def summary_words(report: dict[str, Any]) -> str:
-    """The verdict of exact McNemar on corrected against corrupted, with its cost."""
-    right, wrong, p = report["corrected"], report["corrupted"], report["p"]
-    views, n = report["views"], report["n"]
-    price = f"Each answer takes {views + 1} looks instead of one."
-    changed = f"Of {fmt.count(n)} pictures it corrected {right} and corrupted {wrong}"
-    shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-    if not right + wrong:
-        return f"No answer changed among {fmt.count(n)} pictures. {price}"
-    if p >= ENOUGH:
-        return (
-            f"{changed}: **not enough evidence** that looking again changes the error rate "
-            f"(exact McNemar test, {shown}). {price}"
-        )
-    verb = "helps" if right > wrong else "hurts"
-    return f"{changed}: more than chance explains, it **{verb}** here ({shown}). {price}"
+Made = tuple[dict[str, Any], list[bytes]]
 
 
 def dataset_of(run: RunFolder, recipe: Recipe) -> str:
@@ -141,28 +105,58 @@ def _thumb(said: Evidence, average: np.ndarray, row: int, source: str, chosen: b
     return Thumb(int(said.item[row]), source, alt, caption, "good" if right else "bad", chosen)
 
 
-def show_looks(run: RunFolder, stage: int, said: Evidence, row: int, beta: float, k: int) -> None:
-    """Truth, plain answer, every view and the growing average of one picture."""
-    item, truth, names = int(said.item[row]), int(said.target[row]), said.classes
-    found = _from_helper(run, stage, item, len(said.views[row]) if said.views is not None else k)
-    seen = said.views[row] if said.views is not None else None
-    pngs: Sequence[bytes | None] = ()
-    if found:
-        values, pngs = found
-        seen = np.asarray(values["views"], np.float32) if seen is None else seen
-        _compare(said.plain[row], seen, values)
-    if seen is None:
+def show_looks(seen: Looked, chosen: Chosen, row: int) -> None:
+    """Truth, plain answer, every view and the growing average of one validation picture."""
+    said = chosen.said
+    stored = said.views[row] if said.views is not None else None
+    k = chosen.count if stored is None else len(stored)
+    asked = (seen.run.id, seen.stage, chosen.family, k, int(said.item[row]))
+    made = from_helper(lambda: _views_of(str(state.workspace().root), *asked))
+    if made and stored is not None:
+        _compare(said, row, made[0])
+    if stored is None and made is None:
         return
-    probs = [said.plain[row], *seen]
-    pngs = [*pngs, *[None] * len(probs)][: len(probs)]
-    running = running_averages(said.plain[row][None], seen[None], beta)[0]
-    st.markdown(verdict(names, truth, said.plain[row], running[-1]))
-    looks = [
-        Look("Plain picture" if at == 0 else f"View {at}", np.asarray(p), png)
-        for at, (p, png) in enumerate(zip(probs, pngs))
+    looks = _stored_looks(said, row, made) if stored is not None else made_looks(made)
+    draw(seen, chosen, looks, int(said.target[row]))
+
+
+def _stored_looks(said: Evidence, row: int, made: Made | None) -> list[Look]:
+    """What is stored, with the helper's pictures where they came."""
+    titles = ("Plain picture", *said.titles)
+    probs = [said.plain[row], *said.views[row]]
+    sizes, pngs = (made[0].get("sizes", []), made[1]) if made else ([], [])
+    return [
+        Look(
+            title, np.asarray(p), pngs[at] if at < len(pngs) else None,
+            tuple(sizes[at]) if at < len(sizes) else None,
+        )
+        for at, (title, p) in enumerate(zip(titles, probs))
+    ]  # fmt: skip
+
+
+def made_looks(made: Made) -> list[Look]:
+    """What the helper says, with its pictures."""
+    values, pngs = made
+    titles = ["Plain picture", *values["titles"]]
+    probs = [values["plain"], *values["views"]]
+    return [
+        Look(title, np.asarray(p), png, tuple(size))
+        for title, p, png, size in zip(titles, probs, pngs, values["sizes"])
     ]
-    colour = size_colour(said.size, _sides(run))
-    views(looks, running, names, truth, size=said.size, colour=colour, key="inspect.views")
+
+
+def draw(seen: Looked, chosen: Chosen, looks: Sequence[Look], truth: int) -> None:
+    """The component, and above it the sentence of how it begins."""
+    probs = np.stack([look.probs for look in looks])
+    whole = Evidence(seen.said.size, seen.said.classes, np.zeros(1), np.array([truth]),
+                     probs[:1], probs[None, 1:])  # fmt: skip
+    average = whole.average(chosen.beta, chosen.way)[0]
+    st.markdown(verdict(seen.said.classes, truth, probs[0], average))
+    views(
+        looks, seen.said.classes, truth, size=seen.said.size, way=chosen.way, beta=chosen.beta,
+        colour=size_colour(seen.said.size, [*recipe_sides(seen.recipe), seen.recipe.final_hw]),
+        key="inspect.views",
+    )  # fmt: skip
 
 
 def verdict(
@@ -172,6 +166,9 @@ def verdict(
     one, other = int(plain_probs.argmax()), int(average.argmax())
     plain_part = f"**{plain(classes[one])}** ({fmt.percent(float(plain_probs[one]))})"
     with_part = f"**{plain(classes[other])}** ({fmt.percent(float(average[other]))})"
+    both = f"The plain picture alone says {plain_part}, together with the views {with_part}"
+    if truth == UNKNOWN:
+        return f"{both}: **{'the same answer' if one == other else 'it flipped'}**."
     outcomes = {
         (True, True): "right both times",
         (False, True): "corrected",
@@ -179,10 +176,7 @@ def verdict(
         (False, False): "wrong both times",
     }
     outcome = outcomes[one == truth, other == truth]
-    return (
-        f"True: **{plain(classes[truth])}**. The plain picture alone says {plain_part}, "
-        f"together with the views {with_part}: **{outcome}**."
-    )
+    return f"True: **{plain(classes[truth])}**. {both}: **{outcome}**."
 
 
 def helper_is_ready() -> bool:
@@ -196,51 +190,45 @@ def helper_is_ready() -> bool:
     return False
 
 
-def _from_helper(
-    run: RunFolder, stage: int, item: int, k: int
-) -> tuple[dict[str, Any], list[bytes]] | None:
+def from_helper(call: Any) -> Made | None:
     """The views as pictures, with what the network says of them now; None with words instead."""
     if not helper_is_ready():
         st.caption("The pictures of the views come as soon as the model is loaded …")
         return None
     try:
-        return _views_of(str(state.workspace().root), run.id, stage, item, k)
+        made = call()
     except LabError as error:
         show_error(error)
         return None
+    if note := made[0].get("note"):
+        st.caption(plain(note))
+    return made
 
 
 @st.cache_data(max_entries=48, show_spinner="Making the views …")
-def _views_of(
-    root: str, run_id: str, stage: int, item: int, k: int
-) -> tuple[dict[str, Any], list[bytes]]:
-    asked = {"run": run_id, "stage": stage, "item": item, "views": k}
+def _views_of(root: str, run_id: str, stage: int, family: str, k: int, item: int) -> Made:
+    asked = {"run": run_id, "stage": stage, "family": family, "views": k, "item": item}
     return helper_client.call(state.workspace(), "tta_image", asked, timeout=_WAIT_S)
 
 
-def _compare(plain_probs: np.ndarray, seen: np.ndarray, values: dict[str, Any]) -> None:
+@st.cache_data(max_entries=48, show_spinner="Making the views …")
+def views_of_upload(
+    root: str, run_id: str, stage: int, family: str, k: int, name: str, data: bytes
+) -> Made:
+    """The same for a picture file of one's own. Raises LabError for what is no picture."""
+    asked = {"run": run_id, "stage": stage, "family": family, "views": k, "name": name}
+    return helper_client.call(state.workspace(), "tta_upload", asked, timeout=_WAIT_S, blobs=[data])
+
+
+def _compare(said: Evidence, row: int, values: dict[str, Any]) -> None:
     """Say so where the pictures are not those that the stored numbers belong to."""
     now = np.asarray([values["plain"], *values["views"]], np.float64)
-    stored = np.stack([plain_probs, *seen])
+    stored = np.stack([said.plain[row], *said.views[row]])
     worst = float(np.abs(now - stored).max()) if now.shape == stored.shape else 1.0
-    if worst > AGREE:
+    halved = {said.precision, values.get("precision", "fp32")} != {"fp32"}
+    if worst > (AGREE_HALF if halved else AGREE):
         st.warning(
             f"**These pictures do not match the stored numbers** (they differ by up to "
             f"{fmt.percent(worst)}). The bars show what was stored. Look again to make both anew.",
             icon=":material/warning:",
         )
-    if values.get("note"):
-        st.caption(plain(values["note"]))
-
-
-def _sides(run: RunFolder) -> list[Any]:
-    try:
-        recipe = run.recipe()
-    except LabError:
-        return []
-    return [*recipe_sides(recipe), recipe.final_hw]
-
-
-def _delta(text: str) -> str:
-    """Streamlit reads the sign from an ordinary minus."""
-    return text.replace("−", "-")

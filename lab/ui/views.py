@@ -1,9 +1,9 @@
-"""One picture looked at several times: each look with its probabilities, the average as it grows.
+"""One picture looked at several times: each look, the average as it grows, why it flipped.
 
-views([Look("Plain", probs, png), Look("View 1", probs, png)], running, classes, truth, key="...")
+views([Look("Plain", probs, png), Look("View 1", probs, png)], classes, truth, key="...")
 
-The scrubber works in the browser: no word goes to the server and back. All probabilities are the
-caller's; nothing is averaged here.
+Scrubber, ways of averaging and weights work in the browser: no word goes to the server and back.
+views.js does the arithmetic of lab/analysis/tta.py.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from lab.ui.live_chart import plain
-from lab.ui.palette import BAD, GOOD, NEUTRAL
+from lab.analysis.tta import TINY, combine, growing, usual_weights
+from lab.analysis.view_families import WAYS
+from lab.ui.palette import BAD, GOOD, NEUTRAL, RUN_COLOURS
 
 MOST_CLASSES = 7  # rows of bars; what is left is one row, `others`
+UNKNOWN = -1  # the true class of a picture that nobody has labelled
 
 
 @dataclass(frozen=True)
@@ -31,30 +33,36 @@ class Look:
     title: str
     probs: np.ndarray  # (classes,)
     png: bytes | None = None
+    size: tuple[int, int] | None = None  # (height, width) where it differs from the others'
 
 
 def views(
     looks: Sequence[Look],
-    running: np.ndarray,
     classes: Sequence[str],
     truth: int,
     *,
     size: tuple[int, int],
     colour: str,
     key: str,
+    way: str = "fastai",
+    beta: float = 0.25,
 ) -> None:
-    """Draw the plain look and the views; `running` (looks, classes): the average after each."""
-    shown = shown_classes(np.stack([look.probs for look in looks]), running, truth)
+    """Draw the plain look and the views. truth: a class number, or UNKNOWN.
+
+    `way` and `beta`: the average that it begins with.
+    """
+    probs = np.stack([np.asarray(look.probs, np.float64) for look in looks])
     data = {
-        "names": [classes[index] for index in shown],
-        "truth": shown.index(truth),
-        "rest": len(classes) - len(shown),
-        "looks": [_look(look, shown, classes) for look in looks],
-        "running": plain(running[:, shown]),
-        "answers": [classes[index] for index in running.argmax(axis=1)],
-        "size": list(size),
+        "names": list(classes),
+        "shown": shown_classes(probs, _averages(probs, way, beta), truth),
+        "truth": truth,
+        "looks": [_look(look, size) for look in looks],
+        "ways": WAYS,
+        "way": way,
+        "beta": beta,
+        "tiny": TINY,
         "colour": colour,
-        "tones": {"good": GOOD, "bad": BAD, "other": NEUTRAL},
+        "tones": {"good": GOOD, "bad": BAD, "other": NEUTRAL, "answer": RUN_COLOURS[0]},
     }
     _component()(key=key, data=data)
 
@@ -63,16 +71,24 @@ def shown_classes(probs: np.ndarray, running: np.ndarray, truth: int) -> list[in
     """The classes worth a row, in class order: the true one, every winner, then the likeliest."""
     winners = [*running.argmax(axis=1), *probs.argmax(axis=1)]
     order = [truth, *winners, *np.argsort(-running[-1], kind="stable")]
-    return sorted(list(dict.fromkeys(int(index) for index in order))[:MOST_CLASSES])
+    known = dict.fromkeys(int(index) for index in order if index >= 0)
+    return sorted(list(known)[:MOST_CLASSES])
 
 
-def _look(look: Look, shown: list[int], classes: Sequence[str]) -> dict[str, Any]:
+def _averages(probs: np.ndarray, way: str, beta: float) -> np.ndarray:
+    """What may become an answer: every way of averaging, then the chosen one as it grows."""
+    n = len(probs) - 1
+    others = [combine(other, probs, usual_weights(other, n, beta)) for other in WAYS]
+    return np.concatenate([others, growing(way, probs, usual_weights(way, n, beta))])
+
+
+def _look(look: Look, size: tuple[int, int]) -> dict[str, Any]:
     source = ""
     if look.png:
         source = f"data:image/png;base64,{base64.b64encode(look.png).decode('ascii')}"
-    probs = plain(np.asarray(look.probs)[shown])
-    answer = classes[int(np.argmax(look.probs))]
-    return {"title": look.title, "source": source, "probs": probs, "answer": answer}
+    probs = [float(f"{p:.9g}") for p in np.asarray(look.probs, np.float64)]
+    return {"title": look.title, "source": source, "probs": probs,
+            "size": list(look.size or size)}  # fmt: skip
 
 
 @functools.cache

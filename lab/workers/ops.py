@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,18 @@ from lab.errors import LabError
 from lab.recipe import Recipe, recipe_from
 from lab.recipe.stage import Stage
 from lab.runs.folder import RunFolder, find_run
+from lab.scoring.many_pictures import THUMB_PX
+from lab.scoring.new_pictures import about, answers
 from lab.scoring.stages import LoadedStage, load_stage
 from lab.scoring.views import tta_image as views_of_image
+from lab.scoring.views import tta_picture
 from lab.train.model import IMAGENET
 from lab.train.model_facts import model_facts as probe_model
 from lab.vision.draws import uniforms
 from lab.vision.loader import DRAWS, random_pixels
 from lab.vision.randaugment import rand_draws
 from lab.vision.transforms import test_transform
+from lab.workers import resolution
 from lab.workspace import Workspace, read_json, write_json
 
 Reply = tuple[dict[str, Any], list[bytes]]
@@ -89,29 +94,41 @@ def tta_image(arguments: dict[str, Any], workspace: Workspace) -> Reply:
 
     PNGs: the plain picture, then each view.
     """
-    found = views_of_image(
-        workspace,
-        find_run(workspace, str(arguments["run"])),
-        item=int(arguments["item"]),
-        stage=arguments.get("stage"),
-        views=arguments.get("views"),
-        beta=arguments.get("beta"),
-    )
-    pngs = [found["plain"]["png"], *(view["png"] for view in found["views"])]
-    plain = found["plain"]["probabilities"]
+    run = find_run(workspace, str(arguments["run"]))
+    loaded = kept_stage(run, arguments.get("stage"))
+    item, options = int(arguments["item"]), _view_options(arguments)
+    found = views_of_image(workspace, run, item=item, loaded=loaded, **options)
+    values, pngs = _looks(found)
+    return {"item": found["item"], "file": found["file"], "truth": found["target"], **values}, pngs
+
+
+def tta_upload(arguments: dict[str, Any], workspace: Workspace) -> Reply:
+    """The same for a picture file of one's own: its bytes are the blob, `name` is its name."""
+    loaded = kept_stage(find_run(workspace, str(arguments["run"])), arguments.get("stage"))
+    picture = open_rgb(arguments["blobs"][0], name=str(arguments.get("name", "The picture")))
+    return _looks(tta_picture(loaded, picture, **_view_options(arguments)))
+
+
+def _view_options(arguments: dict[str, Any]) -> dict[str, Any]:
+    names = ("views", "beta", "family", "average")
+    return {name: arguments[name] for name in names if arguments.get(name) is not None}
+
+
+def _looks(found: dict[str, Any]) -> Reply:
+    plain, views = found["plain"], found["views"]
     values = {
-        "item": found["item"],
-        "file": found["file"],
         "classes": found["classes"],
-        "truth": found["target"],
         "note": found["note"],
         "beta": found["beta"],
-        "plain": plain,
-        "views": [view["probabilities"] for view in found["views"]],
-        "running": [plain, *(view["average"] for view in found["views"])],
+        "precision": found["precision"],
+        "plain": plain["probabilities"],
+        "views": [view["probabilities"] for view in views],
+        "titles": [view["title"] for view in views],
+        "sizes": [plain["size"], *(view["size"] for view in views)],
+        "running": [plain["probabilities"], *(view["average"] for view in views)],
         "average": found["average"],
     }
-    return values, pngs
+    return values, [plain["png"], *(view["png"] for view in views)]
 
 
 def test_image(arguments: dict[str, Any], workspace: Workspace) -> Reply:
@@ -123,6 +140,49 @@ def test_image(arguments: dict[str, Any], workspace: Workspace) -> Reply:
     _check_item(dataset, item)
     pixels = loaded.transform().apply(open_rgb(dataset.path(item)))
     return {"item": item, "height": pixels.shape[0], "width": pixels.shape[1]}, [_png(pixels)]
+
+
+def predict(arguments: dict[str, Any], workspace: Workspace) -> Reply:
+    """Answers for `pictures` [{name, file}], files of the workspace's uploads, one after the other.
+
+    Values: `about`, and of each picture name, plain, average, second, notes, error, fix.
+    Blobs: a thumbnail of each, empty where it could not be read.
+    """
+    loaded = kept_stage(find_run(workspace, str(arguments["run"])), arguments.get("stage"))
+    tta = bool(arguments.get("tta"))
+    given = [(str(one["name"]), _upload(workspace, one["file"])) for one in arguments["pictures"]]
+    found = list(answers(loaded, given[:MAX_PICTURES], tta, thumb_px=THUMB_PX))
+    values = [{**vars(one), "notes": list(one.notes), "thumb": ""} for one in found]
+    listed = [{k: _listed(v) for k, v in one.items()} for one in values]
+    words = about(loaded, tta, None, None)
+    return {"about": words, "pictures": listed}, [one.thumb for one in found]
+
+
+def _upload(workspace: Workspace, file: Any) -> Path:
+    """A file below the uploads, and nowhere else."""
+    path = (workspace.uploads / str(file)).resolve()
+    if not path.is_relative_to(workspace.uploads.resolve()):
+        raise LabError("Only uploads are looked at.", "Send the picture again.")
+    return path
+
+
+def _listed(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def resolution_views(arguments: dict[str, Any], workspace: Workspace) -> Reply:
+    """One picture through every stage of a run."""
+    return resolution.stages_of(arguments, workspace)
+
+
+def size_answer(arguments: dict[str, Any], workspace: Workspace) -> Reply:
+    """What a stage says of one picture at one size."""
+    return resolution.answer_of(arguments, workspace, kept_stage)
+
+
+def grad_cam(arguments: dict[str, Any], workspace: Workspace) -> Reply:
+    """Where in one picture, at one size, a stage finds the evidence for a class."""
+    return resolution.evidence_of(arguments, workspace, kept_stage)
 
 
 def _check_item(dataset: Dataset, item: int) -> None:

@@ -28,6 +28,7 @@ class Job:
     device: str
     writer: EventWriter
     pulse: Pulse
+    folder: Path  # of the task: what it makes besides its value goes there
     _told: float = field(default=0.0)
 
     def progress(self, what: str, done: int, total: int) -> None:
@@ -47,7 +48,7 @@ def perform(workspace: Workspace, task_id: str, device: str) -> int:
     with Pulse(folder, attempt=0) as pulse:
         pulse.listen()
         pulse.set(status="running")
-        job = Job(workspace, device, writer, pulse)
+        job = Job(workspace, device, writer, pulse, folder)
         code, result = _outcome(job, request)
         write_json(folder / "result.json", result)
         problems = result.get("problems") or [{"what": "", "fix": ""}]
@@ -124,9 +125,12 @@ def lr_find(job: Job, request: dict[str, Any]) -> dict[str, Any]:
 def tta(job: Job, request: dict[str, Any]) -> dict[str, Any]:
     """Test-time augmentation over the validation part of `run`, stored with the run."""
     from lab.scoring.inference import tta_run
+    from lab.workers.resolve import pick_device
 
     run = find_run(job.workspace, request["run"])
-    options = {key: request[key] for key in ("stage", "views", "beta", "size") if key in request}
+    names = ("stage", "views", "beta", "size", "family", "average")
+    options = {key: request[key] for key in names if key in request}
+    options["device"] = pick_device(job.device)[0]
 
     def progress(done: int, total: int) -> None:
         job.progress("Looking at views", done, total)
@@ -171,6 +175,26 @@ def _each_run(
         yield run, one.get("stage"), lambda what, *n, where=where: job.progress(what + where, *n)
 
 
+def predict(job: Job, request: dict[str, Any]) -> dict[str, Any]:
+    """Answers of a stage of `run` for the pictures below `path`, kept in the task's folder.
+
+    `upload`: the path is a copy that a browser sent, and is removed at the end.
+    """
+    from lab.scoring.many_pictures import predict_many
+    from lab.workers.resolve import pick_device
+
+    path, run = Path(request["path"]), find_run(job.workspace, request["run"])
+    options = {"progress": job.progress, "device": pick_device(job.device)[0]}
+    try:
+        found = predict_many(
+            run, path, job.folder, request.get("stage"), bool(request.get("tta")), **options
+        )
+    finally:
+        if request.get("upload"):
+            path.unlink(missing_ok=True)
+    return {**found, "task": job.folder.name, "name": request.get("name") or path.name}
+
+
 def export(job: Job, request: dict[str, Any]) -> dict[str, Any]:
     """Export a stage of `run` as a folder and a zip."""
     from lab.export.bundle import export_run
@@ -191,5 +215,6 @@ TASKS: dict[str, Callable[[Job, dict[str, Any]], dict[str, Any]]] = {
     "tta": tta,
     "test_sizes": test_sizes,
     "score_test": score_test,
+    "predict": predict,
     "export": export,
 }

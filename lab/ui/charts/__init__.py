@@ -11,7 +11,7 @@ from lab.ui.charts.base import describe
 from lab.ui.charts.cost import CostPoint, error_against_cost
 from lab.ui.charts.curves import live_curves
 from lab.ui.charts.method_curves import Curve, SeedBand, Strip, method_curves
-from lab.ui.charts.results import class_counts, drawn_counts, heat_map, probability_bars
+from lab.ui.charts.results import class_counts, drawn_counts, probability_bars
 from lab.ui.charts.timeline import key_words, timeline
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "describe",
     "drawn_counts",
     "error_against_cost",
-    "heat_map",
     "key_words",
     "live_curves",
     "method_curves",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,19 +25,22 @@ SMALLEST_PX, LARGEST_PX = 5.0, 22.0  # diameters of marks: their areas go with t
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One way of answering. `counts`: images per bin of equal width, for the bars beneath."""
+    """One way of answering. `counts`: images per bin of equal width, for the bars beneath; `look`:
+    which colour, dash and symbol, so that a way looks alike beside others and alone."""
 
     name: str
     table: dict[str, np.ndarray]
     counts: np.ndarray
+    look: int = 0
 
 
 def reliability(lines: Sequence[Line]) -> Figure:
     """Marks on the diagonal: as sure as right. Below it: too sure. Large marks: many images."""
-    most = max(int(line.table["n"].max()) for line in lines)
+    # A quarter of the images or more is a mark of full size: marks of equal counts stay small.
+    most = max(max(line.table["n"].max(), line.table["n"].sum() / 4) for line in lines)
     data = [_diagonal()]
-    for at, line in enumerate(lines):
-        data += [_marks(line, at, most), _bars(line, at)]
+    for line in lines:
+        data += [_marks(line, most), _bars(line)]
     share = {"ticksuffix": " %", "range": [0, 103], "zeroline": False, "dtick": 20}
     return figure(
         data,
@@ -66,20 +70,20 @@ def _diagonal() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _marks(line: Line, at: int, most: int) -> dict[str, Any]:
+def _marks(line: Line, most: float) -> dict[str, Any]:
     table = line.table
     some = np.flatnonzero(table["n"])
     n, accuracy = table["n"][some], table["accuracy"][some]
     ends = np.array([rate_interval(round(a * k), int(k)) for a, k in zip(accuracy, n)])
     size = np.sqrt(n / most) * LARGEST_PX
-    colour = RUN_COLOURS[at % len(RUN_COLOURS)]
+    colour = RUN_COLOURS[line.look % len(RUN_COLOURS)]
     return {
         "type": "scatter", "mode": "lines+markers", "name": safe(line.name),
         "x": 100 * table["confidence"][some], "y": 100 * accuracy,
-        "line": {"color": colour, "width": 1.5, "dash": RUN_DASHES[at % len(RUN_DASHES)]},
+        "line": {"color": colour, "width": 1.5, "dash": RUN_DASHES[line.look % len(RUN_DASHES)]},
         "marker": {
             "size": np.maximum(size, SMALLEST_PX), "color": colour, "opacity": 0.75,
-            "symbol": SYMBOLS[at % len(SYMBOLS)],
+            "symbol": SYMBOLS[line.look % len(SYMBOLS)],
         },
         "error_y": {
             "type": "data", "symmetric": False, "thickness": 1, "width": 0, "color": colour,
@@ -91,14 +95,14 @@ def _marks(line: Line, at: int, most: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _bars(line: Line, at: int) -> dict[str, Any]:
+def _bars(line: Line) -> dict[str, Any]:
     bins = len(line.counts)
     edges = [f"{100 * edge / bins:.0f}" for edge in range(bins + 1)]
     return {
         "type": "bar", "name": safe(line.name), "yaxis": "y2", "showlegend": False,
         "x": 100 * (np.arange(bins) + 0.5) / bins, "y": line.counts,
-        "marker": {"color": RUN_COLOURS[at % len(RUN_COLOURS)], "line": {"width": 0}},
-        "customdata": [f"{low} to {high} %" for low, high in zip(edges, edges[1:])],
+        "marker": {"color": RUN_COLOURS[line.look % len(RUN_COLOURS)], "line": {"width": 0}},
+        "customdata": [f"{low} to {high} %" for low, high in pairwise(edges)],
         "hovertemplate": f"{safe(line.name)}: %{{y}} images at %{{customdata}}<extra></extra>",
     }  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.ui import format as fmt
 from lab.ui.charts.base import Figure, figure, legend_above, safe
-from lab.ui.palette import GOOD, NEUTRAL, RUN_COLOURS, SIZE_ANCHORS
+from lab.ui.palette import GOOD, NEUTRAL, RUN_COLOURS
 
 
 def probability_bars(
@@ -97,40 +97,6 @@ def drawn_counts(classes: Sequence[str], natural: Sequence[int], drawn: Sequence
         legend={**legend_above(), "traceorder": "normal"},
         margin={"l": 8, "r": 16, "t": 30, "b": 44},
     )
-
-
-def heat_map(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> Figure:
-    """A confusion matrix, rows true, columns predicted; customdata of a click: [true, predicted].
-
-    Shade is the share of the row, so that small classes show; the numbers are counts.
-    """
-    rows = [[int(value) for value in row] for row in matrix]
-    shares = [[value / max(sum(row), 1) for value in row] for row in rows]
-    names = [safe(name, 16) for name in classes]
-    ticks = {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": names}
-    quiet = {"showgrid": False, "zeroline": False, "fixedrange": True, "automargin": True, **ticks}
-    wrong = sum(map(sum, rows)) - sum(rows[i][i] for i in range(len(rows)))
-    trace = {
-        "type": "heatmap", "z": shares, "zmin": 0, "zmax": 1, "showscale": False,
-        "xgap": 2, "ygap": 2,
-        "colorscale": [[0, "rgba(125,133,143,0.10)"], [0.001, "#cfe3a0"], *_shades()],
-        "text": [[value or "" for value in row] for row in rows], "hovertext": rows,
-        "texttemplate": "%{text}" if len(names) <= 16 else "",
-        "customdata": [[[i, j] for j in range(len(names))] for i in range(len(names))],
-        "hovertemplate": "true %{y}, predicted %{x}: %{hovertext}<extra></extra>",
-    }  # fmt: skip
-    return figure(
-        [trace],
-        f"Confusion matrix of {len(names)} classes; {wrong} of {sum(map(sum, rows))} are wrong.",
-        xaxis={**quiet, "title": {"text": "predicted"}, "tickangle": -40},
-        yaxis={**quiet, "title": {"text": "true"}, "autorange": "reversed"},
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-    )
-
-
-def _shades() -> list[list[Any]]:
-    last = len(SIZE_ANCHORS) - 1
-    return [[0.15 + 0.85 * i / last, colour] for i, colour in enumerate(SIZE_ANCHORS)]
 
 
 def _names_down(names: Sequence[str]) -> dict[str, Any]:
