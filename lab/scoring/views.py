@@ -80,11 +80,7 @@ def tta_run(
     plain = _plain(loaded, pictures, stop)
     source = StoredPictures(opened, transform, viewing_stage(loaded, shape), pictures)
     missing = wanted[known["views"].shape[1] if known else 0 :]
-    for view in missing:
-        view.prepare(source)
-    since = time.perf_counter()
-    found = list(_all_views(loaded, source, missing, precision, progress, stop))
-    seconds = time.perf_counter() - since
+    seconds, found = _timed_views(loaded, source, missing, precision, progress, stop)
     if known:
         seconds += float(known["seconds"])
         found = [*np.moveaxis(known["views"], 1, 0), *found]
@@ -110,6 +106,17 @@ def tta_run(
         "seconds": seconds,
         "note": note,
     }
+
+
+def _timed_views(
+    loaded: LoadedStage, source: StoredPictures, views: list[View], *rest: Any
+) -> tuple[float, list[np.ndarray]]:
+    """Seconds and answers; stores are built before the clock starts."""
+    for view in views:
+        view.prepare(source)
+    since = time.perf_counter()
+    found = list(_all_views(loaded, source, views, *rest))
+    return time.perf_counter() - since, found
 
 
 def tta_image(
