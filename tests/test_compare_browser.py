@@ -239,7 +239,9 @@ def test_an_experiment_brings_all_of_its_runs(
         _settled(page)
         page.get_by_text("5 runs, 2 methods").wait_for()
         page.get_by_text("Choose what is compared").click()
+        settle(page, 60)  # a list that opens while the page is drawn anew closes again
         field = page.get_by_role("combobox", name="Experiments")
+        field.scroll_into_view_if_needed()
         field.click()
         page.get_by_role("option", name="leaves (9 runs)").click()
         page.get_by_text("14 runs, 5 methods").wait_for()

@@ -295,3 +295,23 @@ def test_the_button_makes_the_file_and_says_a_refusal_as_a_page(workspace: Works
     assert "b" not in {tag for tag, _ in refused.tags}
     assert file_name("Does growing help? <x>") == "report-does-growing-help-x.html"
     assert file_name("报告") == "report.html"
+
+
+def test_a_pair_of_which_one_had_no_epoch_in_time_is_named(workspace: Workspace) -> None:
+    make_experiment(workspace)
+    found = experiment_numbers(workspace)
+    words = "when the quicker one had ended, the other had no epoch behind it"
+    found["saved"] = [
+        {
+            **dict.fromkeys(("difference", "low", "high", "p", "value_a", "value_b", "at")),
+            "a": _first(found), "b": "slow", "metric": "error_at_equal_time", "n": 3,
+            "kind": "saved", "verdict": words,
+        }
+    ]  # fmt: skip
+    page = report.html(found)
+    assert words in page
+    assert "slow" in page
+
+
+def _first(found: dict[str, Any]) -> str:
+    return str(found["methods"][(found["reference"] or 1) - 1]["name"])
