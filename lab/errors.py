@@ -47,3 +47,12 @@ class LabError(Exception):
 
 class Stopped(Exception):
     """Somebody asked for this work to stop. Nothing is wrong, and nothing is lost."""
+
+
+def place(where: str) -> str:
+    """`stages.1.size` as people say it: `Stage 2, size`."""
+    names = [name.replace("_", " ") for name in where.split(".") if name]
+    if len(names) > 1 and names[0] == "stages" and names[1].isdigit():
+        names[:2] = [f"stage {int(names[1]) + 1}"]
+    text = ", ".join(f"no. {int(name) + 1}" if name.isdigit() else name for name in names)
+    return text[:1].upper() + text[1:]

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from lab.analysis import report_figures
 from lab.analysis import report_words as words
-from lab.errors import LabError
+from lab.errors import LabError, place
 
 HERE = Path(__file__).parent
 MOST_COLUMNS = 5  # methods side by side in a table: more are cut on paper
@@ -88,15 +88,6 @@ def _environment() -> Environment:
         "trainable": lambda name: TRAINABLE.get(name, name),
     }
     return made
-
-
-def place(where: str) -> str:
-    """`stages.1.size` as people say it: `Stage 2, size`."""
-    names = [name.replace("_", " ") for name in where.split(".") if name]
-    if len(names) > 1 and names[0] == "stages" and names[1].isdigit():
-        names[:2] = [f"stage {int(names[1]) + 1}"]
-    text = ", ".join(f"no. {int(name) + 1}" if name.isdigit() else name for name in names)
-    return text[:1].upper() + text[1:]
 
 
 def cell(value: Any, where: str = "") -> str:

@@ -22,6 +22,7 @@ from lab.ui import resolution_asked as asked
 from lab.ui import state
 from lab.ui.crops import Crop, true_size_row
 from lab.ui.inspected import Looked
+from lab.ui.look_again import helper_is_ready
 from lab.ui.messages import guard, plain, show_error
 from lab.ui.palette import recipe_sides, size_colour
 from lab.ui.resolution_grid import Cell, Column, Row, grid
@@ -45,11 +46,11 @@ def panel(seen: Looked) -> None:
         "One picture through every stage of this run, and what each finished stage says of it at "
         "each size, whichever stage is chosen above."
     )
-    warm = asked.ready()
+    warm = helper_is_ready()
 
     @st.fragment(run_every=None if warm else WARM_S)
     def one_picture() -> None:
-        if not warm and asked.ready():
+        if not warm and helper_is_ready():
             st.rerun()
         row = pick(seen)
         if row is None:

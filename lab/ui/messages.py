@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from lab.errors import LabError, Problem
+from lab.errors import LabError, Problem, place
 
 # Characters that start Markdown: emphasis, code, links, pictures, formulas, HTML, :directives[].
 # File names and class names come from users; nothing of theirs may become markup or load a picture.
@@ -25,15 +25,6 @@ _SPACES = re.compile(r"[^\S\u00a0\u202f]+")
 def plain(text: str) -> str:
     """Text as Markdown that shows exactly this text, on one line."""
     return _MARKUP.sub(lambda found: "\\" + found.group(), _SPACES.sub(" ", str(text)).strip())
-
-
-def place(where: str) -> str:
-    """`stages.1.size` as people say it: `Stage 2, size`."""
-    names = [name.replace("_", " ") for name in where.split(".") if name]
-    if len(names) > 1 and names[0] == "stages" and names[1].isdigit():
-        names[:2] = [f"stage {int(names[1]) + 1}"]
-    text = ", ".join(f"no. {int(name) + 1}" if name.isdigit() else name for name in names)
-    return text[:1].upper() + text[1:]
 
 
 def sentence(problem: Problem) -> str:

@@ -1,6 +1,5 @@
 """What the helper is asked for "What resolution does": each answer once per run, stage and size.
 
-ready()                                    # whether it is warm; starts it without waiting
 views(run, item, roll)                     # every stage's pictures and frames
 answer(run, stage, size, item)             # probabilities and picture, or why there is none
 evidence(run, stage, size, item, target)   # Grad-CAM over the picture
@@ -18,7 +17,6 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from lab.errors import LabError
 from lab.jobs import helper_client
 from lab.runs.folder import RunFolder
 from lab.ui import state
@@ -44,17 +42,6 @@ class Evidence:
     cells: Pair
     empty: bool
     png: bytes | None
-
-
-def ready() -> bool:
-    """Whether the helper can be asked."""
-    try:
-        if helper_client.is_warm(state.workspace()):
-            return True
-        helper_client.start(state.workspace())
-    except LabError:
-        return False
-    return False
 
 
 def views(run: RunFolder, item: int, roll: int) -> tuple[dict[str, Any], list[bytes]]:
